@@ -1,0 +1,1 @@
+"""1 who thinks: simulated person, recording, live stream."""

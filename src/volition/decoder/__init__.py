@@ -1,0 +1,1 @@
+"""3 Features -> Intent: decoders that run in the loop."""

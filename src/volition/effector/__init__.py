@@ -1,0 +1,1 @@
+"""4 Intent -> motion -> Touch: cursor, arm and the bodies to come."""

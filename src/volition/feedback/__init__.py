@@ -1,0 +1,1 @@
+"""5 Touch -> Stim: what is written back into somatosensory cortex."""

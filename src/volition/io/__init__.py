@@ -1,0 +1,1 @@
+"""Reading and writing: one format a file, each importing its own extra."""

@@ -1,0 +1,1 @@
+"""What the person tries to do, and how it is scored."""
