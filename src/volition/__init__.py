@@ -1,12 +1,12 @@
 """A closed loop you can run: motor cortex -> implant -> decoder -> body -> touch -> back to cortex.
 
-    brain -Spikes-> channel -Features-> decoder -Intent-> effector -Touch-> feedback -Stim-> (channel -> brain)
+brain -Spikes-> channel -Features-> decoder -Intent-> effector -Touch-> feedback -Stim-> (channel -> brain)
 
-    >>> from volition import Loop
-    >>> loop = Loop(brain="person", channel="utah96", decoder="kalman", effector="cursor", task="reach", seed=1)
-    >>> report = loop.calibrate().run(seconds=10)
-    >>> report.score["success"] > 0
-    True
+>>> from volition import Loop
+>>> loop = Loop(brain="person", channel="utah96", decoder="kalman", effector="cursor", task="reach", seed=1)
+>>> report = loop.calibrate().run(seconds=10)
+>>> report.score["success"] > 0
+True
 """
 
 from __future__ import annotations
