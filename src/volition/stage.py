@@ -173,7 +173,9 @@ class Decoder(Stage, Protocol):
 
 @runtime_checkable
 class Trainable(Protocol):
-    """A decoder that learns."""
+    """A decoder that learns. `fitted` tells whether it has."""
+
+    fitted: bool
 
     def fit(
         self,
