@@ -1,0 +1,57 @@
+"""Options from the command line: a frozen dataclass through tyro, with errors of one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from volition.errors import ConfigError
+
+_EDGE = re.compile(r"^[\u2502\s]+|[\u2502\s]+$")  # the sides of tyro's box
+_RULE = re.compile(r"^[\u2500-\u257f\s]*[\u2500][\u2500-\u257f\s]*$")  # a rule inside it
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _one_line(box: str, prog: str) -> str:
+    """What tyro draws in a box, as one sentence: its first paragraph, and the option it thinks was meant."""
+    paragraphs: list[list[str]] = [[]]
+    for line in _COLOUR.sub("", box).splitlines():
+        if _RULE.match(line):
+            paragraphs.append([])
+        elif line.startswith("\u2502"):
+            paragraphs[-1].append(_EDGE.sub("", line))
+    said = [p for p in paragraphs if p]
+    if not said:
+        return f"the options cannot be read; see {prog} --help"
+    words = " ".join(" ".join(said[0]).split())
+    for paragraph in said[1:]:
+        if paragraph[0].startswith("Perhaps you meant") and len(paragraph) > 1:
+            words += f"; did you mean {paragraph[1].split()[0]}?"
+    return f"{words}; see {prog} --help"
+
+
+def parse(options: Any, prog: str, description: str, args: Sequence[str]) -> Any:
+    """An instance of `options` from the command line.
+
+    Args:
+        options: a frozen dataclass.
+        prog: how the command is called.
+        description: its text of help.
+        args: the arguments after the command's name.
+
+    Raises:
+        ConfigError: an option is unknown, misses its value or has one of the wrong type.
+    """
+    import tyro
+
+    caught = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(caught):
+            return tyro.cli(options, prog=prog, description=description, args=list(args))
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise ConfigError(_one_line(caught.getvalue(), prog)) from None
