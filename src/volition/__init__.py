@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from volition.io.read import read as read
     from volition.loop.loop import Loop as Loop
-    from volition.loop.loop import LoopConfig as LoopConfig
+    from volition.loop.config import LoopConfig as LoopConfig
     from volition.signal import Recording as Recording
     from volition.stage import check as check
     from volition.stage import find as find
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Loop": "volition.loop.loop",
-    "LoopConfig": "volition.loop.loop",
+    "LoopConfig": "volition.loop.config",
     "Recording": "volition.signal",
     "check": "volition.stage",
     "find": "volition.stage",

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from volition.loop.latency import Latency
-from volition.signal import NS_PER_S, EndOfInput, Float32
+from volition.signal import NS_PER_S, EndOfInput, Features, Float32
 
 _MANY, _WINDOW_NS = 3, NS_PER_S
+_FROZEN_BINS, _FROZEN_WIDTH = 5, 16  # as many equal bins in so many features do not happen in a living brain
 
 
 class Guard:
@@ -62,12 +63,68 @@ class Guard:
         self.faults[kind] += 1
 
 
+def sound_vector(guard: Guard, values: Any, size: int) -> Float32 | None:
+    """A vector of intent as float32, or None (counted) where it has another shape or is not finite."""
+    if values is None:
+        return None
+    if np.shape(values) != (size,):
+        guard.refuse("shape")
+        return None
+    if not np.isfinite(values).all():
+        guard.refuse("not finite")
+        return None
+    return np.asarray(values, np.float32)
+
+
+def sound_features(guard: Guard, features: Features | None, size: int) -> Features | None:
+    """Features of the right shape, finite where they are not masked; else None, counted."""
+    if features is None:
+        return None
+    if features.x.shape != (size,) or features.mask.shape != (size,):
+        guard.refuse("shape")
+        return None
+    if not (np.isfinite(features.x) | features.mask).all():
+        guard.refuse("not finite")
+        return None
+    return features
+
+
+class Freshness:
+    """Tells whether features say anything new: not lost, not old, not frozen.
+
+    Attributes:
+        t_ns: time of the newest fresh features, -1 before any.
+    """
+
+    __slots__ = ("_guard", "_raw", "_same", "t_ns")
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard, self._raw, self._same, self.t_ns = guard, b"", 0, -1
+
+    def judge(self, features: Features) -> bool:
+        """Whether they are fresh; what is not is counted."""
+        raw = features.x.tobytes()
+        self._same = self._same + 1 if raw == self._raw else 0
+        self._raw = raw
+        frozen = self._same >= _FROZEN_BINS and len(features.x) >= _FROZEN_WIDTH
+        if features.mask.all():
+            self._guard.refuse("lost")
+        elif features.t_ns <= self.t_ns:
+            self._guard.refuse("stale")
+        elif frozen and features.x[~features.mask].any():
+            self._guard.refuse("frozen")
+        else:
+            self.t_ns = features.t_ns
+            return True
+        return False
+
+
 class Hold:
     """The intent that reaches the body: the newest good one, held, then decaying, then zero.
 
-        held(t) = v                                   t - t_good <= hold
-                = v exp(-(t - t_good - hold) / tau)   up to stop
-                = 0                                   after it
+    held(t) = v                                   t - t_good <= hold
+            = v exp(-(t - t_good - hold) / tau)   up to stop
+            = 0                                   after it
     """
 
     __slots__ = ("_decay_ns", "_faults", "_good_t_ns", "_hold_ns", "_stop_ns", "_values", "held", "stopped", "stops")

@@ -1,0 +1,117 @@
+"""From names to five prepared stages that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from difflib import get_close_matches
+from math import gcd
+from typing import Any
+
+from volition.errors import ConfigError
+from volition.signal import INTENT_UNITS
+from volition.stage import KINDS, Setup, find
+
+
+def make(kind: str, what: Any) -> Any:
+    """A stage from a name, a (name, configuration) pair or an instance.
+
+    Raises:
+        UnknownNameError: no such component.
+        ConfigError: the configuration has an unknown key or a value out of range.
+    """
+    if isinstance(what, str):
+        return find(kind, what)()
+    if isinstance(what, tuple):
+        name, config = what
+        cls = find(kind, name) if isinstance(name, str) else name
+        if isinstance(config, Mapping):
+            config = configure(cls.Config, config, f"{kind} {name}")
+        return cls(config)
+    return what
+
+
+def configure(cls: type, values: Mapping[str, Any], where: str) -> Any:
+    """A configuration dataclass from a mapping; lists become tuples, unknown keys name the nearest.
+
+    Raises:
+        ConfigError: unknown key, or a value of the wrong type or out of range.
+    """
+    known = {f.name: f for f in fields(cls)}
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+            raise ConfigError(f"unknown key {key!r} in {where}; {hint}")
+    try:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def describe(stage: Any) -> dict[str, Any]:
+    """Enough to make the same stage again: its class and its configuration."""
+    cls = type(stage)
+    config = getattr(stage, "config", None)
+    return {
+        "class": f"{cls.__module__}:{cls.__qualname__}",
+        "config": asdict(config) if is_dataclass(config) and not isinstance(config, type) else {},
+    }
+
+
+def label(stage: Any) -> str:
+    """What to call it in a table."""
+    return type(stage).__module__.rsplit(".", 1)[-1]
+
+
+def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
+    """Prepare all stages in order; what one decides, the next ones are told.
+
+    Raises:
+        ConfigError: numbers of channels differ, or the effector takes an intent that has no meaning.
+    """
+    missing = [kind for kind in KINDS if kind not in stages]
+    if missing:
+        raise ConfigError(f"a loop needs {', '.join(missing)}")
+    brain, channel, effector = stages["brain"], stages["channel"], stages["effector"]
+    names = effector.spec.takes.names
+    for name in names:
+        if name not in INTENT_UNITS and not name.startswith(("finger.", "phone.")):
+            raise ConfigError(f"effector {label(effector)} takes the intent {name!r}, which nothing can mean")
+    given, taken = brain.spec.gives.size, channel.spec.takes.size
+    if given and taken and given != taken:
+        raise ConfigError(
+            f"brain {label(brain)} has {given} channels, but channel {label(channel)} has {taken} electrodes; "
+            "channel ideal takes any number"
+        )
+    setup = Setup(
+        seed=seed,
+        bin_ns=brain.spec.period_ns or Setup().bin_ns,
+        channels=given or taken or Setup().channels,
+        intent=names,
+        workspace=effector.workspace,
+        max_speed=effector.max_speed,
+        taxels=effector.spec.gives.size,
+        electrodes=channel.electrodes,
+    )
+    brain.prepare(setup)
+    channel.prepare(setup)
+    setup = replace(setup, features=channel.spec.gives.size, electrodes=channel.electrodes)
+    for kind in ("decoder", "effector", "feedback", "task"):
+        stages[kind].prepare(setup)
+    return setup
+
+
+def periods(effector_ns: int, bin_ns: int) -> tuple[int, int, int]:
+    """The tick, and after how many ticks a bin and a body step are due: (tick_ns, ticks a bin, ticks a body step).
+
+    Raises:
+        ConfigError: the two are so far from a common measure that the tick would be below 100 µs.
+    """
+    body_ns = effector_ns or bin_ns
+    tick_ns = gcd(body_ns, bin_ns)
+    if tick_ns < 100_000:
+        raise ConfigError(
+            f"bin of {bin_ns / 1e6} ms and body step of {body_ns / 1e6} ms have no common measure above 0.1 ms"
+        )
+    return tick_ns, bin_ns // tick_ns, body_ns // tick_ns

@@ -1,0 +1,189 @@
+"""Where the signals of a run go: to a folder (`Recorder`), or against one (`Verifier`), through one call, `put`.
+
+A run's folder:
+
+    run.json      stages with their configuration, seed, versions: enough to build the same loop again
+    signals.vlog  every signal and every act on the loop, in order (`loop/log.py`); byte-equal for a seed
+    wall.bin      int64 nanoseconds per bin and stage: wall-clock time, kept apart because no two runs agree on it
+    decoder.npz   what the decoder had learnt before the run, if it came fitted
+    report.json   the figures, once the run ends
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from volition.errors import InputError, LogError
+from volition.loop.log import LogReader, LogWriter, decode, encode, field_names
+from volition.loop.report import write_json
+from volition.signal import BodyState, Features, Goal, Intent, Spikes, Stim, Touch
+
+SIGNALS, WALL, RUN, DECODER, REPORT = "signals.vlog", "wall.bin", "run.json", "decoder.npz", "report.json"
+
+_TYPES: Mapping[str, type] = {
+    "goal": Goal,
+    "spikes": Spikes,
+    "features": Features,
+    "intent": Intent,
+    "body": BodyState,
+    "touch": Touch,
+    "stim": Stim,
+    "delivered": Stim,
+}
+
+
+class Tape(Protocol):
+    """What the loop writes to."""
+
+    def put(self, name: str, signal: Any) -> Any:
+        """Take a signal; returns the one to go on with."""
+        ...
+
+    def act(self, name: str, **how: Any) -> None:
+        """Take an act on the loop that is not a step (assist, fit, arm)."""
+        ...
+
+    def tick(self, t_ns: int, wall_ns: list[int]) -> None:
+        """A bin is complete; `wall_ns` is what each stage took."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        ...
+
+
+def act_bytes(name: str, how: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """An act as it stands in the log: JSON in a byte array."""
+    return np.frombuffer(json.dumps({"act": name, **how}, sort_keys=True).encode(), np.uint8)
+
+
+def rebuild(name: str, names: list[str], payload: bytes) -> Any:
+    """A signal from its record; None where nothing came."""
+    arrays = decode(payload)
+    if not arrays:
+        return None
+    kind = _TYPES.get(name)
+    if kind is None:
+        return arrays[0]
+    values = [a.item() if a.ndim == 0 else a for a in arrays]
+    return kind(**dict(zip(names, values, strict=True)))
+
+
+class Recorder:
+    """Writes a run into a new or empty folder.
+
+    Raises:
+        InputError: the folder cannot be made, or it holds a run already.
+    """
+
+    def __init__(self, folder: Path, run: Mapping[str, Any]) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
+        if (folder / SIGNALS).exists():
+            raise InputError(f"{folder} holds a run already; choose another folder or remove it")
+        self._log = LogWriter(folder / SIGNALS)
+        self._wall = (folder / WALL).open("ab", buffering=1 << 16)
+        write_json(folder / RUN, run)
+
+    def put(self, name: str, signal: Any) -> Any:
+        """Append a signal."""
+        self._log.write(name, signal)
+        return signal
+
+    def act(self, name: str, **how: Any) -> None:
+        """Append an act."""
+        self._log.write("act", act_bytes(name, how))
+
+    def tick(self, t_ns: int, wall_ns: list[int]) -> None:
+        """Let the log cut a block if it is time."""
+        self._wall.write(np.array(wall_ns, np.int64).tobytes())
+        self._log.tick(t_ns)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._log.close()
+        self._wall.close()
+
+
+class TapeEndError(Exception):
+    """The recorded run holds nothing more."""
+
+
+class Verifier:
+    """Compares each signal with the recorded one and goes on with the recorded one, so that every stage is judged on the
+    inputs it had.
+
+    Attributes:
+        compared: stream -> records compared.
+        differing: stream -> records whose bytes differ.
+        first: where the first difference lies, "" if there is none.
+        truncated: whether the log was torn (its writer was killed).
+    """  # noqa: D205
+
+    def __init__(self, folder: Path) -> None:
+        self._reader = LogReader(folder / SIGNALS)
+        self._records: Iterator[tuple[str, bytes, list[str]]] = self._reader.records()
+        self._next: tuple[str, bytes, list[str]] | None = next(self._records, None)
+        self.compared: Counter[str] = Counter()
+        self.differing: Counter[str] = Counter()
+        self.first = ""
+        self.t_ns = 0
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the log ends inside a block."""
+        return self._reader.truncated
+
+    def peek(self) -> str:
+        """Name of the next record's stream, "" at the end."""
+        return self._next[0] if self._next else ""
+
+    def _take(self, name: str) -> tuple[bytes, list[str]]:
+        if self._next is None:
+            raise TapeEndError
+        stream, payload, names = self._next
+        if stream != name:
+            raise LogError(f"the run went another way at {self.t_ns / 1e9:.3f} s: {name!r} came, {stream!r} is recorded")
+        self._next = next(self._records, None)
+        return payload, names
+
+    def _judge(self, name: str, same: bool) -> None:
+        self.compared[name] += 1
+        if not same:
+            self.differing[name] += 1
+            self.first = self.first or f"{name} at {self.t_ns / 1e9:.3f} s"
+
+    def put(self, name: str, signal: Any) -> Any:
+        """Compare a signal; returns the recorded one where they differ."""
+        payload, names = self._take(name)
+        same = encode(signal) == payload and (signal is None or field_names(signal) == names)
+        self._judge(name, same)
+        return signal if same else rebuild(name, names, payload)
+
+    def next_act(self) -> dict[str, Any]:
+        """The recorded act that comes next (without taking it)."""
+        if self._next is None:
+            raise TapeEndError
+        found: dict[str, Any] = json.loads(decode(self._next[1])[0].tobytes())
+        return found
+
+    def act(self, name: str, **how: Any) -> None:
+        """Compare an act."""
+        payload, _ = self._take("act")
+        self._judge("act", encode(act_bytes(name, how)) == payload)
+
+    def tick(self, t_ns: int, wall_ns: list[int]) -> None:
+        """Note the time."""
+        self.t_ns = t_ns
+
+    def close(self) -> None:
+        """Nothing to do."""
