@@ -52,11 +52,9 @@ def configure(cls: type, values: Mapping[str, Any], where: str) -> Any:
 def describe(stage: Any) -> dict[str, Any]:
     """Enough to make the same stage again: its class and its configuration."""
     cls = type(stage)
-    config = getattr(stage, "config", None)
-    return {
-        "class": f"{cls.__module__}:{cls.__qualname__}",
-        "config": asdict(config) if is_dataclass(config) and not isinstance(config, type) else {},
-    }
+    config: Any = getattr(stage, "config", None)
+    known = is_dataclass(config) and not isinstance(config, type)
+    return {"class": f"{cls.__module__}:{cls.__qualname__}", "config": asdict(config) if known else {}}
 
 
 def label(stage: Any) -> str:

@@ -71,13 +71,6 @@ class Loop:
         self.assist, self.phase, self.progress = self.config.assist, "run", 0.0
         self.t_ns = self.ticks = self.misses = 0
         self._collected: list[tuple[Float32, Any, Float32, int]] | None = None
-        self._acts: dict[str, Callable[..., None]] = {
-            "assist": self._do_assist,
-            "collect": self._do_collect,
-            "fit": self._do_fit,
-            "restart": self._do_restart,
-            "arm": self._do_arm,
-        }
         self._tape: Tape | None = _tape
         if record is not None:
             self._tape = self._recorder(Path(record))
@@ -202,11 +195,13 @@ class Loop:
     def _act(self, now: int) -> None:
         """Effector and task: what is done, and what is asked next."""
         last, guards = self.last, self.guards
+        touch = body = None
         moved = guards["effector"].call(self.effector.step, last.intent, self._dt)
-        touch, body = moved if moved is not None else (None, None)
-        if moved is not None and not (np.isfinite(body.position).all() and np.isfinite(touch.pressure).all()):
-            guards["effector"].refuse("not finite")
-            touch = body = None
+        if moved is not None:
+            touch, body = moved
+            if not (np.isfinite(body.position).all() and np.isfinite(touch.pressure).all()):
+                guards["effector"].refuse("not finite")
+                touch = body = None
         touch, body = self._put("touch", touch), self._put("body", body)
         if body is not None:
             last.touch, last.body = touch, body
@@ -231,13 +226,14 @@ class Loop:
         """Do to the loop what is not a step, and record it: assist, collect, fit, restart, arm."""
         if self._tape is not None:
             self._tape.act(name, **how)
-        {
+        do: dict[str, Callable[..., None]] = {
             "assist": self._do_assist,
             "collect": self._do_collect,
             "fit": self._do_fit,
             "restart": self._do_restart,
             "arm": self._do_arm,
-        }[name](**how)
+        }
+        do[name](**how)
 
     def _do_assist(self, share: float) -> None:
         self.assist = share
