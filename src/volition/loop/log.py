@@ -176,6 +176,7 @@ class LogReader:
             raise LogError(f"{path} is not a volition log")
 
     def _blocks(self) -> Iterator[bytes]:
+        self.truncated, self.blocks = False, 0
         with self.path.open("rb") as file:
             file.seek(len(MAGIC))
             while head := file.read(_BLOCK.size):
