@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import platform
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +36,8 @@ def plain(value: Any) -> Any:
 
 
 def _cpu() -> str:
+    import platform
+
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -66,6 +64,9 @@ def _ram_gib() -> float | None:
 
 def machine() -> dict[str, Any]:
     """What a measured number depends on; no host name, no user, no path."""
+    import platform
+    from datetime import date
+
     return {
         "cpu": _cpu(),
         "cores": cores(),
@@ -82,6 +83,8 @@ def writable_parent(path: Path, what: str) -> None:
     Raises:
         ConfigError: it cannot.
     """
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -98,6 +101,8 @@ def write_whole(path: Path, text: str, what: str = "output") -> None:
     Raises:
         ConfigError: the place cannot be written.
     """
+    import tempfile
+
     writable_parent(path, what)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -193,6 +198,8 @@ def emit(
 
 def save(rows: Iterable[Row], json_file: Path, command: str = "") -> None:
     """The JSON half of `emit`."""
+    import json
+
     from volition import __version__
 
     document = {"rows": list(rows), "machine": machine(), "version": __version__, "command": command or this_command()}

@@ -1,0 +1,165 @@
+"""Close the loop with any combination of stages, and keep the run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from volition.app import _config
+from volition.app._build import build, needs_fit
+from volition.app._config import RunConfig
+from volition.app._interrupt import Interrupt
+from volition.app._output import save, writable_parent, write_whole
+from volition.errors import ConfigError
+from volition.stage import KINDS
+
+TOML = "run.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Options of `volition run`; what is not given here comes from the configuration, and then from the defaults.
+
+    Attributes:
+        config: a run.toml (every run saves its own).
+        brain: name of a component, "module:Class" or a file ending in .py; so for the five that follow.
+        channel: the implant.
+        decoder: what reads intent.
+        effector: the body.
+        feedback: how touch becomes stimulation.
+        task: what the person tries to do.
+        set: one field of the configuration, as in `--set decoder.bins=5`; may be given again.
+        seconds: length of the run after calibration, s.
+        seed: of all random numbers.
+        oracle: the true intent goes straight to the body: an upper bound, never a result.
+        assist: share of the command that the computer gives, 0..1.
+        calibrate: fit the decoder in the loop before the run.
+        model: folder of a fitted decoder, as `volition decode` saves it.
+        clock: as fast as it goes, or the machine's clock.
+        output: folder for the run; by default a new one below runs/.
+        json: also save the figures as JSON here.
+    """
+
+    config: Path | None = None
+    brain: str | None = None
+    channel: str | None = None
+    decoder: str | None = None
+    effector: str | None = None
+    feedback: str | None = None
+    task: str | None = None
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    seconds: float | None = None
+    seed: int | None = None
+    oracle: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    assist: float | None = None
+    calibrate: bool = True
+    model: Path | None = None
+    clock: Literal["lockstep", "real"] | None = None
+    output: Path | None = None
+    json: Path | None = None
+
+
+def configuration(options: Run) -> RunConfig:
+    """The resolved configuration: file, then the named options, then `--set`.
+
+    Raises:
+        ConfigError: something in it is unknown, of the wrong type or out of range.
+    """
+    document = _config.load(options.config) if options.config else {}
+    for kind in KINDS:
+        _config.choose(document, kind, getattr(options, kind))
+    for key in ("seconds", "seed"):
+        if getattr(options, key) is not None:
+            document[key] = getattr(options, key)
+    if not options.calibrate:
+        document["calibrate"] = False
+    if options.model is not None:
+        document["model"] = str(options.model)
+    loop = {"oracle": options.oracle or None, "assist": options.assist, "clock": options.clock}
+    for key, value in loop.items():
+        if value is not None:
+            _config.override(document, f"loop.{key}={str(value).lower()}")
+    for assignment in options.set:
+        _config.override(document, assignment)
+    return _config.resolve(document, str(options.config) if options.config else "options")
+
+
+def new_folder(root: Path = Path("runs")) -> Path:
+    """A folder that does not exist yet, named by the time of day."""
+    stem = datetime.now().strftime("%Y%m%d-%H%M%S")
+    names = (root / (stem if i == 0 else f"{stem}-{i}") for i in range(1000))
+    return next(path for path in names if not path.exists())
+
+
+def figures(report: Any) -> Iterator[dict[str, Any]]:
+    """The report as rows of what and value."""
+    whole = report.to_dict()
+    for part in ("score", "gate"):
+        yield from ({"what": f"{part}.{name}", "value": value} for name, value in whole[part].items())
+    for part in ("latency", "faults"):
+        for stage, row in whole[part].items():
+            yield from ({"what": f"{part}.{stage}.{name}", "value": value} for name, value in row.items())
+    for name in ("seconds", "wall_s", "speed", "held", "stops", "misses", "dropped_ms", "seed"):
+        yield {"what": name, "value": whole[name]}
+
+
+def _watcher(interrupt: Interrupt) -> Callable[[Any], None]:
+    """Looks for Ctrl-C once a bin, and on a terminal shows how far it is."""
+    shown = ""
+
+    def watch(loop: Any) -> None:
+        nonlocal shown
+        interrupt.check()
+        if sys.stderr.isatty():
+            line = f"\r{loop.phase:<12}{loop.progress:>5.0%}"
+            if line != shown:
+                sys.stderr.write(line)
+                shown = line
+
+    return watch
+
+
+def execute(config: RunConfig, folder: Path) -> Any:
+    """Calibrate and run; returns the report. The run is kept in `folder`, also when it is interrupted.
+
+    Raises:
+        KeyboardInterrupt: it was; the message says what was kept.
+        VolitionError: the stages do not fit together, or the folder cannot be written.
+    """
+    loop = build(config, record=folder)
+    write_whole(folder / TOML, config.to_toml())
+    with Interrupt() as interrupt:
+        watch = _watcher(interrupt)
+        try:
+            if config.calibrate and needs_fit(loop, config):
+                loop.calibrate(config.calibration, watch)
+            report = loop.run(config.seconds, watch)
+            loop.close(report)
+            return report
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{loop.t_ns / 1e9:.2f} s of the run are kept in {folder}") from None
+        finally:
+            loop.close()
+            if sys.stderr.isatty():
+                sys.stderr.write("\r\x1b[K")
+
+
+def main(options: Run) -> int:
+    """Run, print the report, say where it is kept."""
+    config = configuration(options)
+    if options.json is not None:
+        writable_parent(options.json, "--json")
+    folder = options.output or new_folder()
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"--output {folder}: is not empty; choose another folder")
+    report = execute(config, folder)
+    if options.json is not None:
+        save(figures(report), options.json)
+    print(f"{report}\nkept in {folder}")
+    return 0
