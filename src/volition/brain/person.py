@@ -1,0 +1,113 @@
+"""Simulated person: steers by a delayed picture and an internal model, with a tuned population of Poisson channels
+
+Simulated, not recorded: a first model, whose constants are cited or marked as assumptions in `_policy`, `_tuning` and
+`_percept`. It sees goal and body a visual delay late, pushes towards the goal with motor noise, and slows when it feels touch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from volition.brain._percept import Percept, PerceptConfig
+from volition.brain._policy import Policy, PolicyConfig
+from volition.brain._tuning import Population, TuningConfig
+from volition.errors import ConfigError
+from volition.signal import NS_PER_MS, Float32, Spikes, Stim, View
+from volition.stage import Port, Setup, Spec
+
+_AXES = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
+
+
+@dataclass(frozen=True)
+class PersonConfig(PolicyConfig, TuningConfig, PerceptConfig):
+    """All constants of the person: how it steers, how it fires, what it feels."""
+
+    def __post_init__(self) -> None:
+        """Check each part.
+
+        Raises:
+            ConfigError: as the parts say.
+        """
+        for part in (PolicyConfig, TuningConfig, PerceptConfig):
+            part.__post_init__(self)
+
+
+class Person:
+    """A user in the loop.
+
+    Takes `View` (delayed by `spec.view_delay_ns`) and the delivered `Stim`; gives `Spikes` `[channels]` counts.
+
+    Attributes:
+        policy: how it steers (after `prepare`).
+        population: how it fires.
+        percept: what it feels.
+    """
+
+    Config = PersonConfig
+    policy: Policy
+    population: Population
+    percept: Percept
+
+    def __init__(self, config: PersonConfig | None = None) -> None:
+        self.config = config or PersonConfig()
+        self._channels = self.config.channels
+
+    @property
+    def spec(self) -> Spec:
+        """Channels given (0 before `prepare` if the channel decides), and how late the person sees."""
+        return Spec(gives=Port(self._channels, "counts"), view_delay_ns=round(self.config.visual_delay_ms * NS_PER_MS))
+
+    @property
+    def felt(self) -> float:
+        """How strong a touch is felt now, 0..1."""
+        return self.percept.felt
+
+    def prepare(self, setup: Setup) -> None:
+        """Draw a population for this run and forget everything.
+
+        Raises:
+            ConfigError: the effector takes no reach intents, or the number of channels differs from the channel's.
+        """
+        config = self.config
+        if config.channels not in (0, setup.channels):
+            raise ConfigError(
+                f"person has {config.channels} channels, the channel {setup.channels}; set person's channels to 0"
+            )
+        self._channels = setup.channels
+        self._reach = [i for i, name in enumerate(setup.intent) if name in _AXES]
+        if not self._reach:
+            raise ConfigError(
+                f"person steers reach.x, reach.y, reach.z; the effector takes {', '.join(setup.intent) or 'nothing'}"
+            )
+        self._select = setup.intent.index("select") if "select" in setup.intent else -1
+        axes = tuple(_AXES[setup.intent[i]] for i in self._reach)
+        move, fire, feel = setup.rng("brain").spawn(3)
+        self.policy = Policy(config, axes, setup, move)
+        self.population = Population(config, len(axes), self._select >= 0, setup, fire)
+        self.percept = Percept(config, setup.electrodes, setup.bin_ns, feel)
+        self._intended = np.zeros(len(setup.intent), np.float32)
+        self._bin_ns, self._t_ns = setup.bin_ns, 0
+
+    def step(self, view: View, stim: Stim) -> Spikes:
+        """Counts of the next bin.
+
+        Args:
+            view: goal and body as they were a visual delay ago.
+            stim: what stimulation was delivered, `[electrodes]`.
+        """
+        velocity, click = self.policy.step(view, self.percept.step(stim))
+        if self._select < 0:
+            click = 0.0
+        intended = np.zeros_like(self._intended)
+        intended[self._reach] = velocity
+        if self._select >= 0:
+            intended[self._select] = click
+        self._intended = intended
+        self._t_ns += self._bin_ns
+        return Spikes(self._t_ns, self.population.step(velocity, click))
+
+    def intended(self) -> Float32:
+        """The command carried out in the bin just given (motor noise included), `[k]`: m/s, and 0 or 1 for "select"."""
+        return self._intended
