@@ -1,8 +1,8 @@
 """How the simulated person steers: what it believes, where it pushes, when it clicks, what it does when it feels a touch.
 
-After the control-policy model of Willett et al. 2017 (J Neural Eng 14 026010) and 2019 (Sci Rep 9 8881): a user pushes towards
-the target with an effort that is a piecewise linear function of distance, and steers by an internal forward model that adds
-its own recent commands to the delayed picture (such compensation is also in Golub et al. 2015, eLife 4:e10015).
+After the control-policy model of Willett et al. 2017 (J Neural Eng 14 026010) and 2019 (Sci Rep 9 8881): a user pushes
+towards the target with an effort that is a piecewise linear function of distance, and steers by an internal forward model
+that adds its own recent commands to the delayed picture (such compensation is also in Golub et al. 2015, eLife 4:e10015).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class PolicyConfig:
     """Constants of the control policy.
 
     Attributes:
-        visual_delay_ms: how late the picture is, ms (200: Willett 2019 and the range of Golub 2015; 100-250 in the literature).
+        visual_delay_ms: how late the picture is, ms (200: Willett 2019; Golub 2015 finds 100-250).
         approach_ms: near the goal the speed is distance / this time, ms (assumption; gives about 0.5 s for an 8 cm reach).
         hold_fraction: inside this fraction of the goal's radius it does not push at all (assumption).
         motor_noise: standard deviation of the command's noise as a fraction of its speed (that it grows with the command:

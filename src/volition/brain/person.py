@@ -1,7 +1,8 @@
-"""Simulated person: steers by a delayed picture and an internal model, with a tuned population of Poisson channels
+"""Simulated person: steers by a delayed picture and an internal model, with a tuned population of Poisson channels.
 
 Simulated, not recorded: a first model, whose constants are cited or marked as assumptions in `_policy`, `_tuning` and
-`_percept`. It sees goal and body a visual delay late, pushes towards the goal with motor noise, and slows when it feels touch.
+`_percept`. It sees goal and body a visual delay late, pushes towards the goal with motor noise, and slows when it feels a
+touch.
 """
 
 from __future__ import annotations
@@ -72,9 +73,7 @@ class Person:
         """
         config = self.config
         if config.channels not in (0, setup.channels):
-            raise ConfigError(
-                f"person has {config.channels} channels, the channel {setup.channels}; set person's channels to 0"
-            )
+            raise ConfigError(f"person has {config.channels} channels, the channel {setup.channels}: set person's to 0")
         self._channels = setup.channels
         self._reach = [i for i, name in enumerate(setup.intent) if name in _AXES]
         if not self._reach:

@@ -93,9 +93,7 @@ class CountChannel(ABC):
             InputError: the number of channels changed.
         """
         if isinstance(signal, Broadband):
-            raise ConfigError(
-                "this channel takes spike counts, but the brain gives voltage; use a channel that filters voltage"
-            )
+            raise ConfigError("this channel takes spike counts, the brain gives voltage; use a channel that filters voltage")
         if signal.counts.shape != (self._channels,):
             raise InputError(f"channel: counts of shape {signal.counts.shape}, expected ({self._channels},)")
         self._now_ns = signal.t_ns

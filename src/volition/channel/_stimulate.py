@@ -5,9 +5,9 @@ pw its width, A the electrode's area:
 
     Q = I pw,    D = Q / A,    k = log10(Q[µC] D[µC/cm²])      (Shannon 1992; the lowest damaging k of its sources is 1.85)
 
-For micro-electrodes Shannon's k alone is not a safe rule (Cogan et al. 2016); the charge per phase (4 nC) is the stricter one.
-Pulses are charge balanced: the anodic phase has half the current for twice the time after a gap of 100 µs, which fits into the
-period at any frequency and width that these limits allow.
+For micro-electrodes Shannon's k alone is not a safe rule (Cogan et al. 2016, J Neural Eng 13 021001); the charge per phase
+(4 nC) is the stricter one. Pulses are charge balanced: the anodic phase has half the current for twice the time after a gap
+of 100 µs, which fits into the period at any frequency and width that these limits allow.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ _PROFILES: Mapping[str, Mapping[str, float]] = {"strict": {}, "human_trial": {"c
 class Gate:
     """Passes a command whole or not at all.
 
-    A command that breaks a limit, has a wrong length or a wrong clock is refused, zero is delivered, and the gate latches: it
-    delivers nothing until `arm` is called. A new gate is disarmed. A command without renewal ends after `lease_ms`: that is
-    a lapse, counted, not a violation, and the next good command passes.
+    A command that breaks a limit, has a wrong length or a wrong clock is refused, zero is delivered, and the gate latches:
+    it delivers nothing until `arm` is called. A new gate is disarmed. A command without renewal ends after `lease_ms`: that
+    is a lapse, counted, not a violation, and the next good command passes.
 
     Attributes:
         counts: refusals and lapses by reason ("amplitude", "charge", "clock", "disarmed", "latched", "lease", ...).
@@ -127,6 +127,7 @@ class Gate:
         self._zero.flags.writeable = False
         self._armed = False
         self._flowing: Stim | None = None
+        self._until_ns = 0
         self._now_ns: int | None = None
         self._issued_ns: int | None = None
 
@@ -203,6 +204,7 @@ class Gate:
         if fault:
             return self._refuse(fault, now)
         self._flowing = None if silent else _own(stim)
+        self._until_ns = round(min(stim.t_ns, now) + lease)
         return self._flowing or self._nothing(now)
 
     def poll(self, now_ns: int) -> Stim:
@@ -221,7 +223,7 @@ class Gate:
             if self._armed:
                 self._latch("clock", count=False)
             return False
-        if self._flowing is not None and now_ns - self._flowing.t_ns > self._limits.lease_ms * NS_PER_MS:
+        if self._flowing is not None and now_ns > self._until_ns:
             self._lapse()
         return True
 

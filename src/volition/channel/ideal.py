@@ -1,4 +1,4 @@
-"""Ideal implant: any number of channels, all alive, nothing lost"""
+"""Ideal implant: any number of channels, all alive, nothing lost."""
 
 from __future__ import annotations
 

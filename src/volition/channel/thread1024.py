@@ -1,7 +1,8 @@
-"""Implant of 64 threads with 16 electrodes (N1 class), radio link, at the level of counts: dead threads, lost packets
+"""Implant of 64 threads with 16 electrodes (N1 class), radio link, at the level of counts: dead threads, lost packets.
 
-Counts leave the implant in packets of neighbouring channels (binned counts of all channels are one of the published modes: US
-patent 12,369,863 B2). A packet may be lost, or come late or out of order, which is dropped: its channels are missing in that bin.
+Counts leave the implant in packets of neighbouring channels (binned counts of all channels are one of the published modes:
+US patent 12,369,863 B2). A packet may be lost, or come late or out of order and be dropped: its channels are missing in that
+bin.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Thread1024Config(StimulatorConfig):
     Attributes:
         dead_thread_fraction: threads that have left the tissue, drawn for each run (assumption: 2 of 64; the first human
             implant lost far more).
-        dead_fraction: further electrodes that are dead (0.016: fraction of N1 recordings whose converter sticks or saturates).
-        packet_channels: channels in one packet (256: those of one chip in Musk & Neuralink 2019, J Med Internet Res 21 e16194).
+        dead_fraction: further electrodes that are dead (0.016: share of N1 recordings that stick or saturate).
+        packet_channels: channels in one packet (256: one chip of Musk & Neuralink 2019, J Med Internet Res 21 e16194).
         lost_probability: chance that a packet never comes (assumption).
         late_probability: chance that it comes late or out of order and is dropped (assumption).
     """

@@ -1,6 +1,7 @@
-"""Utah array of 96 electrodes on a wire, at the level of counts: some dead, a bin rarely lost
+"""Utah array of 96 electrodes on a wire, at the level of counts: some dead, a bin rarely lost.
 
-One 10 x 10 array without its corners, 4 x 4 mm at 400 µm pitch, as BrainGate implants it (Hochberg et al. 2006, Nature 442 164).
+One 10 x 10 array without its corners, 4 x 4 mm at 400 µm pitch, as BrainGate implants it (Hochberg et al. 2006, Nature 442
+164).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Utah96Config(StimulatorConfig):
     Stimulation: 64 electrodes, two arrays of 32 in area 1 (Flesher et al. 2016, Sci Transl Med 8 361ra141).
 
     Attributes:
-        dead_fraction: electrodes without any signal, drawn for each run (assumption; after 1000 days BrainGate still saw spikes
-            on 41 of 96: Simeral et al. 2011, J Neural Eng 8 025027, but a quiet electrode is not a dead one).
+        dead_fraction: electrodes without any signal, drawn for each run (assumption; after 1000 days BrainGate saw
+            spikes on 41 of 96: Simeral et al. 2011, J Neural Eng 8 025027, but a quiet electrode is not a dead one).
         lost_bin_probability: chance that a whole bin does not arrive (assumption: a wire loses next to nothing).
     """
 

@@ -1,4 +1,4 @@
-"""No feedback: nothing is ever written back"""
+"""No feedback: nothing is ever written back."""
 
 from __future__ import annotations
 
