@@ -10,23 +10,27 @@ from typing import Any
 
 from volition.errors import ConfigError
 
-_EDGE = re.compile(r"^[\u2502\s]+|[\u2502\s]+$")  # the sides of tyro's box
-_RULE = re.compile(r"^[\u2500-\u257f\s]*[\u2500][\u2500-\u257f\s]*$")  # a rule inside it
+_SIDE = re.compile(r"^[|\u2502\s]+|[|\u2502\s]+$")  # of the box that tyro draws, in ASCII or Unicode
+_RULE = re.compile(r"^[-\u2500]{3,}$|^[+\u2500-\u257f].*")  # a rule in it, its top with the title, its bottom
+_UNION = re.compile(r"no type matching \{None\}\|(\w+) could be instantiated from \[(.*?)\].*")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def _one_line(box: str, prog: str) -> str:
     """What tyro draws in a box, as one sentence: its first paragraph, and the option it thinks was meant."""
+    lines = [_SIDE.sub("", line) for line in _COLOUR.sub("", box).splitlines()]
     paragraphs: list[list[str]] = [[]]
-    for line in _COLOUR.sub("", box).splitlines():
+    for line in lines:
         if _RULE.match(line):
             paragraphs.append([])
-        elif line.startswith("\u2502"):
-            paragraphs[-1].append(_EDGE.sub("", line))
+        elif line:
+            paragraphs[-1].append(line)
     said = [p for p in paragraphs if p]
+    if "\u2502" not in box and not re.search(r"^\s*\|", box, re.MULTILINE):
+        said = said[1:]  # without a frame the title stands alone in the first
     if not said:
         return f"the options cannot be read; see {prog} --help"
-    words = " ".join(" ".join(said[0]).split())
+    words = _UNION.sub(r"expected \1, got \2", " ".join(" ".join(said[0]).split()))
     for paragraph in said[1:]:
         if paragraph[0].startswith("Perhaps you meant") and len(paragraph) > 1:
             words += f"; did you mean {paragraph[1].split()[0]}?"

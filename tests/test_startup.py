@@ -1,0 +1,50 @@
+"""What it costs to start: CPU time over the bare interpreter, best of five, with half as much again allowed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+ALLOWED = 1.5
+
+
+def cpu_ms(*args: str) -> float:
+    """CPU time of an interpreter with these arguments, user and system, best of five."""
+    best = float("inf")
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, *args], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, args
+        best = min(best, 1e3 * (usage.ru_utime + usage.ru_stime))
+    return best
+
+
+@pytest.fixture(scope="module")
+def bare() -> float:
+    return cpu_ms("-c", "pass")
+
+
+@pytest.mark.parametrize(
+    ("args", "budget_ms"),
+    [
+        (("-c", "import volition"), 30),
+        (("-m", "volition", "--help"), 60),
+        (("-m", "volition", "list"), 120),
+    ],
+)
+def test_start_up_stays_within_its_budget(bare, args, budget_ms):
+    assert cpu_ms(*args) - bare <= ALLOWED * budget_ms
+
+
+def modules(*args: str) -> set[str]:
+    """Top-level modules that a command loads."""
+    code = f"import sys; from volition.cli import main; main({list(args)!r}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {m.split(".")[0] for m in done.stderr.split()}
+
+
+@pytest.mark.parametrize("args", [("--help",), ("--version",), ("list",)])
+def test_light_commands_load_nothing_heavy(args):
+    assert not modules(*args) & {"numpy", "scipy", "mujoco", "onnxruntime", "tyro", "rich", "websockets"}
