@@ -75,7 +75,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file in it")
-        with temporary.open("xb"):
+        with temporary.open("wb"):
             pass
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
