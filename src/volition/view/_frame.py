@@ -148,8 +148,8 @@ def _spikes(canvas: Canvas, x: int, gather: Gather, preferred: Float64) -> None:
     lost = missing.mean() if missing.size else 0.0
     if lost > 0:
         canvas.put(x, _TOP + 9, f"{lost:.1%} of values missing", "red")
-    for row, (label, members) in enumerate(groups(preferred), start=_TOP + 1):
-        canvas.put(x, row, label, "dim")
+    for row, (name, members) in enumerate(groups(preferred), start=_TOP + 1):
+        canvas.put(x, row, name, "dim")
         if not len(members) or not len(values):
             continue
         seen = (~missing[:, members]).sum(axis=1)

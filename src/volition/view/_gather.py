@@ -89,7 +89,7 @@ class Gather:
         if not self._rows.shape[0]:
             self._allocate(loop)
         t_s = loop.t_ns / NS_PER_S
-        self._follow(loop.phase, t_s, last.goal.trial)
+        self._follow(loop.phase, t_s, loop.setup.bin_ns / NS_PER_S, last.goal.trial)
         d, k = self._dims, self._size
         row = self._rows[self.bins % len(self._rows)]
         row[0], row[1], row[2], row[3] = t_s, len(self.phases) - 1, last.goal.trial, last.goal.radius
@@ -118,9 +118,9 @@ class Gather:
         self._x = np.zeros((bins, setup.features), np.float32)
         self._missing = np.zeros((bins, setup.features), np.bool_)
 
-    def _follow(self, name: str, t_s: float, trial: int) -> None:
+    def _follow(self, name: str, t_s: float, bin_s: float, trial: int) -> None:
         if not self.phases or self.phases[-1].name != name:
-            self.phases.append(Phase(name, self.phases[-1].end_s if self.phases else 0.0, t_s))
+            self.phases.append(Phase(name, t_s - bin_s, t_s))
         elif trial != self._trial:
             self.phases[-1].trials += 1
         self.phases[-1].end_s, self._trial = t_s, trial

@@ -35,14 +35,12 @@ class TerminalConfig:
         frame_s: shortest time between two pictures, s.
         share: largest part of the wall time that drawing may take.
         line_s: shortest time between two plain lines of progress, s.
-        speed: most simulated seconds per second, so that an eye can follow; 0: as fast as the loop goes.
         sort_s: time between two estimates of the preferred directions that the channels are sorted by, s.
     """
 
     frame_s: float = 0.1
     share: float = 0.04
     line_s: float = 2.0
-    speed: float = 0.0
     sort_s: float = 3.0
 
 
@@ -51,14 +49,15 @@ class Terminal:
 
     Attributes:
         gather: what was kept of the run (a report is made of it).
-        cost_s: time spent drawing.
+        cost_s: time spent drawing, and waiting for the eye.
+        drawn_s: time spent drawing alone.
         live: whether pictures are drawn (otherwise lines).
     """
 
     def __init__(self, config: TerminalConfig | None = None, stream: TextIO | None = None) -> None:
         self.config = config or TerminalConfig()
         self.gather = Gather()
-        self.cost_s = 0.0
+        self.cost_s = self.drawn_s = 0.0
         self._stream = sys.stdout if stream is None else stream
         self._screen: Any = None
         self.live = False
@@ -70,6 +69,7 @@ class Terminal:
         self._busy_s, self._last_cost_s, self._sim_s = 0.0, 0.0, 0.0
         self._line_phase, self._from = "", (0.0, 0.0)
         self._loop: Any = None
+        self._speed = 0.0
 
     def __enter__(self) -> Terminal:
         """Take the terminal, if there is one."""
@@ -100,9 +100,14 @@ class Terminal:
         self._screen.start()
         self.live = True
 
-    def expect(self, seconds: float) -> None:
-        """Announce how many simulated seconds follow from here: what the progress bar is measured against."""
-        self._total_s, self._begin_s = seconds, float("nan")
+    def expect(self, seconds: float, speed: float = 0.0) -> None:
+        """Announce how many simulated seconds follow: what the progress bar is measured against.
+
+        Args:
+            seconds: of simulated time.
+            speed: most simulated seconds per second while pictures are drawn, so that an eye can follow; 0: no limit.
+        """
+        self._total_s, self._begin_s, self._speed = seconds, float("nan"), speed
 
     def __call__(self, loop: Any) -> None:
         """Keep the bin, and draw if it is time."""
@@ -121,13 +126,14 @@ class Terminal:
             self._show(loop, now)
         self._keep_pace(now)
         self._left = time.perf_counter()
+        self.cost_s += self._left - now
 
     def _keep_pace(self, now: float) -> None:
         """Sleep where the loop is faster than an eye can follow."""
-        if not (self.live and self.config.speed > 0):
+        if not (self.live and self._speed > 0):
             return
         wall, sim = self._from
-        due = wall + (self._sim_s - sim) / self.config.speed
+        due = wall + (self._sim_s - sim) / self._speed
         if due > now:
             time.sleep(due - now)
         elif due < now - 0.1:
@@ -151,7 +157,7 @@ class Terminal:
             self._line(loop)
         self._drawn = time.perf_counter()
         self._last_cost_s = self._drawn - now
-        self.cost_s += self._last_cost_s
+        self.drawn_s += self._last_cost_s
 
     def _refresh(self, canvas: Canvas) -> None:
         from rich.text import Text

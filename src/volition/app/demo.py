@@ -1,0 +1,175 @@
+"""Watch the loop close: a simulated person learns to move an arm, then reaches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from volition.app._output import emit, machine, this_command, writable_parent
+from volition.errors import ConfigError
+
+if TYPE_CHECKING:
+    from volition.loop.loop import Loop
+    from volition.loop.report import Report
+    from volition.view._gather import Gather
+    from volition.view.terminal import Terminal
+
+_FOLDER = Path("runs/demo")
+_CONTROL_S = 30.0
+_WATCH_CALIBRATION, _WATCH_RUN = 10.0, 4.0  # most simulated seconds a second while somebody looks on
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Options of `volition demo`.
+
+    Attributes:
+        seconds: simulated time of reaching after calibration, s.
+        seed: of all random numbers.
+        output: folder for report.html, report.json and the run's log; by default runs/demo, or the next free runs/demo-N.
+        viewer: "terminal" shows the loop while it runs (lines of progress where there is no terminal), "none" nothing.
+        channel: the implant.
+        decoder: what reads intent.
+        effector: the body.
+        feedback: how touch becomes stimulation.
+        controls: also run the two controls: a random decoder, and the true intent going straight through.
+        json: also save the scoreboard as JSON here.
+    """
+
+    seconds: float = 60.0
+    seed: int = 1
+    output: Path | None = None
+    viewer: Literal["terminal", "none"] = "terminal"
+    channel: str = "thread1024"
+    decoder: str = "kalman"
+    effector: str = "arm"
+    feedback: str = "linear"
+    controls: bool = True
+    json: Path | None = None
+
+
+def folder_of(options: Demo) -> Path:
+    """Where the run goes: what was asked for if it is free, by default the first free name.
+
+    Raises:
+        ConfigError: it holds something already.
+    """
+    if options.output is None:
+        names = (_FOLDER if i < 2 else _FOLDER.with_name(f"{_FOLDER.name}-{i}") for i in range(1, 10_000))
+        return next(path for path in names if not path.exists())
+    if options.output.is_dir() and any(options.output.iterdir()):
+        raise ConfigError(f"--output {options.output}: is not empty; choose another folder")
+    return options.output
+
+
+def _loop(options: Demo, decoder: str, oracle: bool = False, record: Path | None = None) -> Loop:
+    from volition.loop.config import LoopConfig
+    from volition.loop.loop import Loop
+
+    return Loop(
+        channel=options.channel,
+        decoder=decoder,
+        effector=options.effector,
+        feedback=options.feedback,
+        config=LoopConfig(oracle=oracle),
+        seed=options.seed,
+        record=record,
+    )
+
+
+def _perform(options: Demo, loop: Loop, check: Callable[[], None]) -> tuple[Report, Gather]:
+    """Calibrate, then reach; what was kept of it for the report's pictures."""
+    from volition.loop.calibrate import Calibration
+    from volition.view._gather import Gather
+    from volition.view.terminal import Terminal
+
+    how, view = Calibration(), Terminal() if options.viewer == "terminal" else None
+    look: Gather | Terminal = view or Gather()
+
+    def watch(loop: Loop) -> None:
+        check()
+        look(loop)
+
+    with view or nullcontext():
+        if view:
+            view.expect(how.seconds, _WATCH_CALIBRATION)
+        loop.calibrate(how, watch)
+        before = view.cost_s if view else 0.0
+        if view:
+            view.expect(options.seconds, _WATCH_RUN)
+        report = loop.run(options.seconds, watch)
+    if view:  # the loop did not wait for the eye: what the viewer took is none of its time
+        report = replace(report, wall_s=report.wall_s - (view.cost_s - before))
+    return report, look if isinstance(look, Gather) else look.gather
+
+
+def _controls(options: Demo, check: Callable[[], None]) -> Iterator[tuple[str, Report]]:
+    """The same person and body without a decoder that decodes, and with none that errs."""
+    for name, decoder, oracle in (("random", "random", False), ("oracle", options.decoder, True)):
+        with _loop(options, decoder, oracle) as loop:
+            yield name, loop.run(min(options.seconds, _CONTROL_S), lambda loop: check())
+
+
+def scoreboard(reports: Mapping[str, Report]) -> Iterator[dict[str, Any]]:
+    """One row a decoder."""
+    for name, report in reports.items():
+        score = report.score
+        figures = {key: score.get(key, math.nan) for key in ("success", "success_low", "success_high")}
+        yield {
+            "decoder": name,
+            "trials": len(report.trials),
+            **figures,
+            "bit/s": score.get("bit_rate_bit_s", math.nan),
+            "Fitts bit/s": score.get("throughput_bit_s", math.nan),
+            "time s": score.get("time_to_target_s", math.nan),
+            "path eff.": score.get("path_efficiency", math.nan),
+            "run s": report.seconds,
+        }
+
+
+def _print(options: Demo, report: Report, controls: Mapping[str, Report], folder: Path) -> None:
+    rows = list(scoreboard({report.stages["decoder"]: report, **controls}))
+    shown = [name for name in rows[0] if name not in ("success_low", "success_high")]
+    low, high = (rows[0][f"success_{end}"] for end in ("low", "high"))
+    print()
+    emit(rows, shown, options.json, title="scoreboard (simulated person, simulated time)")
+    step = report.latency["step"]
+    print(
+        f"\nsuccess of {rows[0]['decoder']}: 95 % interval {100 * low:.0f}-{100 * high:.0f} %\n"
+        f"one pass of the loop takes {step['p50_us']:.0f} µs, p99 {step['p99_us']:.0f} µs: {report.speed:.0f}x real time\n"
+        f"report: {folder / 'report.html'}\n"
+        f"figures: {folder / 'report.json'}\n"
+        f"run log: {folder / 'signals.vlog'} (volition replay {folder}, volition play {folder})"
+    )
+
+
+def main(options: Demo) -> int:
+    """Calibrate, reach, run the controls, print the scoreboard, write the report."""
+    from volition import __version__
+    from volition.app._interrupt import Interrupt
+    from volition.view.report import save, story_of
+
+    if not 0 < options.seconds < math.inf:
+        raise ConfigError(f"--seconds must be positive, got {options.seconds}")
+    folder = folder_of(options)
+    for place, what in ((folder / "report.html", "--output"), (options.json, "--json")):
+        if place is not None:
+            writable_parent(place, what)
+    loop = _loop(options, options.decoder, record=folder)
+    with Interrupt() as interrupt:
+        try:
+            report, gather = _perform(options, loop, interrupt.check)
+            loop.close(report)
+            controls = dict(_controls(options, interrupt.check)) if options.controls else {}
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{loop.t_ns / 1e9:.2f} s of the run are kept in {folder}") from None
+        finally:
+            loop.close()
+    facts = {"version": __version__, "command": this_command(), **machine()}
+    save(folder / "report.html", story_of(loop, report, gather, controls, facts))
+    _print(options, report, controls, folder)
+    return 0
