@@ -146,8 +146,8 @@ class Gate:
         """Whether a violation (or `stop`) has shut the gate until `arm`."""
         return bool(self.reason)
 
-    def arm(self, t_ns: int) -> None:
-        """Open the gate, after a latch too; the clock starts at `t_ns`. Only a person or a run's own start calls this."""
+    def arm(self, t_ns: int | None = None) -> None:
+        """Open the gate, after a latch too: somebody's explicit act. The clock starts at `t_ns`, or at the next call."""
         self.reason, self._armed = "", True
         self._start(t_ns)
 
@@ -198,7 +198,8 @@ class Gate:
             return self._refuse("clock", now)
         self._issued_ns = stim.t_ns
         if now - stim.t_ns > lease:
-            self._lapse()
+            if not silent:
+                self._lapse()
             return self._nothing(now)
         fault = self._misshapen(stim) or ("" if silent else self._excess(stim))
         if fault:
@@ -212,7 +213,7 @@ class Gate:
         self._tick(now_ns)
         return self._flowing or self._nothing(now_ns)
 
-    def _start(self, t_ns: int) -> None:
+    def _start(self, t_ns: int | None) -> None:
         self._flowing, self._now_ns, self._issued_ns = None, t_ns, None
 
     def _tick(self, now_ns: int) -> bool:
