@@ -34,7 +34,7 @@ def _one_line(box: str, prog: str) -> str:
     for paragraph in said[1:]:
         if paragraph[0].startswith("Perhaps you meant") and len(paragraph) > 1:
             words += f"; did you mean {paragraph[1].split()[0]}?"
-    return f"{words}; see {prog} --help"
+    return f"{words.rstrip('.')}; see {prog} --help"
 
 
 def parse(options: Any, prog: str, description: str, args: Sequence[str]) -> Any:
