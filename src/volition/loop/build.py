@@ -10,7 +10,16 @@ from typing import Any
 
 from volition.errors import ConfigError
 from volition.signal import INTENT_UNITS
-from volition.stage import KINDS, Setup, find
+from volition.stage import Setup, find
+
+_VERBS: Mapping[str, tuple[str, ...]] = {
+    "brain": ("prepare", "spec", "step", "intended"),
+    "channel": ("prepare", "spec", "read", "write", "electrodes"),
+    "decoder": ("prepare", "spec", "step", "reset", "confidence"),
+    "effector": ("prepare", "spec", "step", "state", "workspace", "max_speed"),
+    "feedback": ("prepare", "spec", "step"),
+    "task": ("prepare", "step", "aim", "restart", "score", "trials"),
+}
 
 
 def make(kind: str, what: Any) -> Any:
@@ -49,6 +58,17 @@ def configure(cls: type, values: Mapping[str, Any], where: str) -> Any:
         raise ConfigError(f"{where}: {error}") from error
 
 
+def complete(kind: str, stage: Any) -> None:
+    """Refuse a stage that lacks a method before the loop starts, not in its first step.
+
+    Raises:
+        ConfigError: names what is missing.
+    """
+    lacking = [verb for verb in _VERBS[kind] if not hasattr(stage, verb)]
+    if lacking:
+        raise ConfigError(f"{kind} {type(stage).__name__} has no {', '.join(lacking)}; try volition.check on it")
+
+
 def describe(stage: Any) -> dict[str, Any]:
     """Enough to make the same stage again: its class and its configuration."""
     cls = type(stage)
@@ -68,9 +88,8 @@ def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
     Raises:
         ConfigError: numbers of channels differ, or the effector takes an intent that has no meaning.
     """
-    missing = [kind for kind in KINDS if kind not in stages]
-    if missing:
-        raise ConfigError(f"a loop needs {', '.join(missing)}")
+    for kind, stage in stages.items():
+        complete(kind, stage)
     brain, channel, effector = stages["brain"], stages["channel"], stages["effector"]
     names = effector.spec.takes.names
     for name in names:

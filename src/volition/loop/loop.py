@@ -15,7 +15,7 @@ from volition.errors import ConfigError
 from volition.loop.build import describe, fit_together, label, make, periods
 from volition.loop.clock import Clock, Lockstep, RealTime
 from volition.loop.config import LoopConfig, Signals
-from volition.loop.guard import Freshness, Guard, Hold, sound_features, sound_vector
+from volition.loop.guard import Freshness, Guard, Hold, finite, sound_features, sound_vector
 from volition.loop.latency import Latency
 from volition.loop.record import DECODER, REPORT, Recorder, Tape
 from volition.loop.report import Report
@@ -66,6 +66,7 @@ class Loop:
         self._tick_ns, self._bin_every, self._body_every = periods(self.effector.spec.period_ns, self.setup.bin_ns)
         self._dt = self._body_every * self._tick_ns / 1e9
         self.guards = {name: Guard(name) for name in (*KINDS, "gate")}
+        self._truth = Guard("brain")  # asks what was meant: not part of the person's own time
         self.latency = {"step": Latency(), "lag": Latency()}
         self._clock: Clock = Lockstep() if self.config.clock == "lockstep" or _tape else RealTime(self.config.max_lag_ms)
         self.assist, self.phase, self.progress = self.config.assist, "run", 0.0
@@ -130,7 +131,7 @@ class Loop:
         if bin_due:
             self.latency["step"].add(took)
             if self._tape is not None:
-                self._tape.tick(now, [*(guard.latency.last_ns for guard in self.guards.values()), took])
+                self._tape.tick(now, [*(guard.last_ns for guard in self.guards.values()), took])
 
     def _put(self, name: str, signal: Any) -> Any:
         return signal if self._tape is None else self._tape.put(name, signal)
@@ -142,7 +143,7 @@ class Loop:
         last.view = self._views[0]
         spikes = guards["brain"].call(self.brain.step, last.view, last.delivered)
         last.spikes = self._put("spikes", spikes)
-        intended = sound_vector(guards["brain"], guards["brain"].call(self.brain.intended), len(last.intended))
+        intended = sound_vector(guards["brain"], self._truth.call(self.brain.intended), len(last.intended))
         last.intended = self._put("intended", last.intended if intended is None else intended)
         features = None
         if last.spikes is not None:
@@ -199,7 +200,7 @@ class Loop:
         moved = guards["effector"].call(self.effector.step, last.intent, self._dt)
         if moved is not None:
             touch, body = moved
-            if not (np.isfinite(body.position).all() and np.isfinite(touch.pressure).all()):
+            if not (finite(body.position) and finite(touch.pressure)):
                 guards["effector"].refuse("not finite")
                 touch = body = None
         touch, body = self._put("touch", touch), self._put("body", body)
