@@ -1,4 +1,4 @@
-"""Convert a recording (.mat, .npz, .csv, .nwb) to NWB
+"""Convert a recording (.mat, .npz, .csv, .nwb) to NWB.
 
 The result holds the counts, bins, unbroken stretches, trials and movement of the original, and reads back exactly.
 """

@@ -1,4 +1,4 @@
-"""Fixed linear dynamical decoder, such as one that was used online and came with its recording"""
+"""Fixed linear dynamical decoder, such as one that was used online and came with its recording."""
 
 from __future__ import annotations
 
@@ -141,10 +141,9 @@ class Linear:
         """
         given = _checked(arrays)
         setup = self._setup
-        if setup is not None and given["M2"].shape != (len(setup.intent), setup.features):
-            raise InputError(
-                f"linear: M2 has shape {given['M2'].shape}, expected ({len(setup.intent)}, {setup.features}) intents x features"
-            )
+        wanted = given["M2"].shape if setup is None else (len(setup.intent), setup.features)
+        if given["M2"].shape != wanted:
+            raise InputError(f"linear: M2 has shape {given['M2'].shape}, expected {wanted} (intents, features)")
         self._given = given
         self._use(given)
 
@@ -175,7 +174,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise ConfigError(f"linear: {path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise InputError(f"linear: {path}: not a readable .npz archive with M1, M2, m0") from error

@@ -20,21 +20,16 @@ def variables(path: Path) -> dict[str, Value]:
         InputError: the file is truncated, is not an archive, or holds pickled objects.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"{path}: holds a single array, not an archive of named arrays; write it with numpy.savez")
-        with archive:
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as stream:  # numpy leaves a file open that it cannot read
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: holds a single array, not an archive of named arrays; write it with numpy.savez")
+            with archive:
+                return {name: archive[name] for name in archive.files}
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, numpy's header parser: each has its own types
-        if "pickle" in str(error) and content_is_archive(path):
+        if "Object arrays" in str(error):
             raise InputError(f"{path}: holds pickled Python objects, which are never loaded; save plain arrays") from error
-        reason = str(error).split("\n", 1)[0].split(";")[0] if "pickle" not in str(error) else "no zip archive"
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise InputError(f"{path}: not a readable .npz archive, truncated or foreign ({reason})") from error
-
-
-def content_is_archive(path: Path) -> bool:
-    """Whether a file begins as a zip archive does."""
-    with path.open("rb") as stream:
-        return stream.read(2) == b"PK"
