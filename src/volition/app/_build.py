@@ -1,15 +1,13 @@
-"""From a run's configuration to a loop: recordings are read, fitted decoders restored."""
+"""From a run's configuration to its stages: recordings are read, fitted decoders restored."""
 
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 from volition.app._config import RunConfig
 from volition.errors import ConfigError
 from volition.loop.build import label
-from volition.loop.loop import Loop
 from volition.stage import Trainable, find
 
 
@@ -37,25 +35,21 @@ def _decoder(name: str, config: Any, model: str) -> Any:
     raise NotImplementedError
 
 
-def needs_fit(loop: Loop, config: RunConfig) -> bool:
-    """Whether the decoder learns and has not learnt yet."""
-    return isinstance(loop.decoder, Trainable) and not config.model and not config.loop.oracle
+def needs_fit(decoder: Any, config: RunConfig) -> bool:
+    """Whether the decoder learns, has not learnt yet, and is to."""
+    return isinstance(decoder, Trainable) and config.calibrate and not config.model and not config.loop.oracle
 
 
-def build(config: RunConfig, record: Path | None = None) -> Loop:
-    """The loop of a configuration; nothing is written before all stages are known to fit together.
-
-    Args:
-        config: what to build.
-        record: folder for the run's log, or None.
+def stages(config: RunConfig) -> dict[str, Any]:
+    """The six parts of a configuration, not yet prepared; files are read.
 
     Raises:
-        VolitionError: a file cannot be read, stages do not fit together, or a decoder would have to run unfitted.
+        VolitionError: a file cannot be read, or a decoder would have to run without having learnt anything.
     """
-    stages = {kind: find(kind, name)(c) for kind, (name, c) in config.stages.items() if kind not in ("brain", "decoder")}
-    brain = _brain(*config.stages["brain"])
-    decoder = _decoder(*config.stages["decoder"], config.model)
+    made = {kind: find(kind, name)(c) for kind, (name, c) in config.stages.items() if kind not in ("brain", "decoder")}
+    made["brain"] = _brain(*config.stages["brain"])
+    made["decoder"] = decoder = _decoder(*config.stages["decoder"], config.model)
     learns = isinstance(decoder, Trainable)
     if learns and not (config.calibrate or config.model or config.loop.oracle):
         raise ConfigError(f"decoder {label(decoder)} has learnt nothing: calibrate it, or give a --model")
-    return Loop(brain=brain, decoder=decoder, **stages, config=config.loop, seed=config.seed, record=record)
+    return made

@@ -36,7 +36,8 @@ def _rows(folder: Path, every_s: float) -> Iterator[dict[str, Any]]:
     """One row for each `every_s` of the run: the newest signal of each kind, and the spikes of the time between."""
     from volition.loop.replay import play
 
-    due_ns = spikes = 0
+    step_ns = round(every_s * 1e9)
+    due_ns, spikes = step_ns, 0
     newest: dict[str, Any] = {}
     for name, signal in play(folder):
         if signal is None:
@@ -56,7 +57,7 @@ def _rows(folder: Path, every_s: float) -> Iterator[dict[str, Any]]:
             "spikes": spikes,
             "stim_ua": float(signal.amplitude_ua.sum()),
         }
-        due_ns, spikes = due_ns + round(every_s * 1e9), 0
+        due_ns, spikes = due_ns + step_ns, 0
 
 
 def main(options: Play) -> int:

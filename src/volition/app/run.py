@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from volition.app import _config
-from volition.app._build import build, needs_fit
+from volition.app import _config, _recorded
+from volition.app._build import needs_fit, stages
 from volition.app._config import RunConfig
 from volition.app._interrupt import Interrupt
 from volition.app._output import save, writable_parent, write_whole
@@ -125,23 +125,50 @@ def _watcher(interrupt: Interrupt) -> Callable[[Any], None]:
     return watch
 
 
-def execute(config: RunConfig, folder: Path) -> Any:
-    """Calibrate and run; returns the report. The run is kept in `folder`, also when it is interrupted.
+def _loop(config: RunConfig, folder: Path, watch: Callable[[Any], None]) -> tuple[Any, _recorded.Score | None]:
+    """The loop, recording into a new folder; where a recording thinks, its decoder is fitted beforehand.
+
+    Nothing is written before all stages are known to fit together.
+    """
+    from volition.loop.loop import Loop
+
+    made = stages(config)
+    score = None
+    recording = getattr(made["brain"], "recording", None)
+    if recording is not None:
+        fitted_here = needs_fit(made["decoder"], config)
+        if fitted_here:
+            _recorded.fit(made, config.loop, config.seed, watch)
+        score = _recorded.Score(round(_recorded.TRAIN * recording.bins) * recording.bin_ns if fitted_here else 0)
+    loop = Loop(**made, config=config.loop, seed=config.seed, record=folder)
+    write_whole(folder / TOML, config.to_toml())
+    return loop, score
+
+
+def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
+    """Calibrate and run; returns the report, and what a recorded brain allows to score.
+
+    The run is kept in `folder`, also when it is interrupted.
 
     Raises:
         KeyboardInterrupt: it was; the message says what was kept.
         VolitionError: the stages do not fit together, or the folder cannot be written.
     """
-    loop = build(config, record=folder)
-    write_whole(folder / TOML, config.to_toml())
     with Interrupt() as interrupt:
-        watch = _watcher(interrupt)
+        show = _watcher(interrupt)
+        loop, score = _loop(config, folder, show)
+
+        def watch(loop: Any) -> None:
+            show(loop)
+            if score is not None:
+                score.watch(loop)
+
         try:
-            if config.calibrate and needs_fit(loop, config):
-                loop.calibrate(config.calibration, watch)
+            if score is None and needs_fit(loop.decoder, config):
+                loop.calibrate(config.calibration, show)
             report = loop.run(config.seconds, watch)
             loop.close(report)
-            return report
+            return report, {} if score is None else score.figures(loop.setup.intent)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{loop.t_ns / 1e9:.2f} s of the run are kept in {folder}") from None
         finally:
@@ -158,8 +185,16 @@ def main(options: Run) -> int:
     folder = options.output or new_folder()
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"--output {folder}: is not empty; choose another folder")
-    report = execute(config, folder)
+    report, recorded = execute(config, folder)
     if options.json is not None:
-        save(figures(report), options.json)
-    print(f"{report}\nkept in {folder}")
+        rows = [*figures(report), *({"what": f"decoded.{name}", "value": value} for name, value in recorded.items())]
+        save(rows, options.json)
+    print(report)
+    if recorded:
+        print("decoded against recorded movement, on bins that nothing was fitted on:")
+        print(
+            "  "
+            + ", ".join(f"{name} {value:.3f}" if name != "bins" else f"{value:.0f} bins" for name, value in recorded.items())
+        )
+    print(f"kept in {folder}")
     return 0
