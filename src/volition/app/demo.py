@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from volition.app._output import emit, machine, this_command, writable_parent
+from volition.app._output import save as save_rows
 from volition.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 _FOLDER = Path("runs/demo")
 _CONTROL_S = 30.0
+_SHORT = {
+    "bit/s": "bit_rate_bit_s",
+    "Fitts bit/s": "throughput_bit_s",
+    "time s": "time_to_target_s",
+    "path eff.": "path_efficiency",
+}
+_FIGURES = ("success", "success_low", "success_high", *_SHORT.values())
 _WATCH_CALIBRATION, _WATCH_RUN = 10.0, 4.0  # most simulated seconds a second while somebody looks on
 
 
@@ -118,29 +126,34 @@ def scoreboard(reports: Mapping[str, Report]) -> Iterator[dict[str, Any]]:
     """One row a decoder."""
     for name, report in reports.items():
         score = report.score
-        figures = {key: score.get(key, math.nan) for key in ("success", "success_low", "success_high")}
         yield {
             "decoder": name,
             "trials": len(report.trials),
-            **figures,
-            "bit/s": score.get("bit_rate_bit_s", math.nan),
-            "Fitts bit/s": score.get("throughput_bit_s", math.nan),
-            "time s": score.get("time_to_target_s", math.nan),
-            "path eff.": score.get("path_efficiency", math.nan),
-            "run s": report.seconds,
+            "seconds": report.seconds,
+            **{key: score.get(key, math.nan) for key in _FIGURES},
         }
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as a narrow terminal shows it."""
+    return {
+        "decoder": row["decoder"],
+        "success": f"{row['success']:.0%}",
+        "95 %": f"{100 * row['success_low']:.0f}-{100 * row['success_high']:.0f}",
+        "of": row["trials"],
+        **{short: round(row[key], 2) for short, key in _SHORT.items()},
+    }
 
 
 def _print(options: Demo, report: Report, controls: Mapping[str, Report], folder: Path) -> None:
     rows = list(scoreboard({report.stages["decoder"]: report, **controls}))
-    shown = [name for name in rows[0] if name not in ("success_low", "success_high")]
-    low, high = (rows[0][f"success_{end}"] for end in ("low", "high"))
+    if options.json is not None:
+        save_rows(rows, options.json)
     print()
-    emit(rows, shown, options.json, title="scoreboard (simulated person, simulated time)")
+    emit(map(_shown, rows), title="scoreboard (simulated person, simulated time)")
     step = report.latency["step"]
     print(
-        f"\nsuccess of {rows[0]['decoder']}: 95 % interval {100 * low:.0f}-{100 * high:.0f} %\n"
-        f"one pass of the loop takes {step['p50_us']:.0f} µs, p99 {step['p99_us']:.0f} µs: {report.speed:.0f}x real time\n"
+        f"\none pass of the loop takes {step['p50_us']:.0f} µs, p99 {step['p99_us']:.0f} µs: {report.speed:.0f}x real time\n"
         f"report: {folder / 'report.html'}\n"
         f"figures: {folder / 'report.json'}\n"
         f"run log: {folder / 'signals.vlog'} (volition replay {folder}, volition play {folder})"

@@ -16,6 +16,7 @@ from volition.view._page import escape, png
 _W, _H = 520, 400
 _MAX_LEVEL = 4  # spikes a bin that a raster tells apart
 _RASTER_ROWS = 512
+_MEANT = 0.2  # share of the usual top speed below which a direction is not meant
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -137,7 +138,7 @@ def paths(trace: Trace, trials: Sequence[Mapping[str, Any]], workspace: Float64)
         if len(hits) <= 24:
             parts.append(
                 f'<text x="{axes.x(x):.1f}" y="{axes.y(y) + 4:.1f}" text-anchor="middle" '
-                f'style="fill:var(--fg);font-weight:600">{sum(outcomes)}/{len(outcomes)}</text>'
+                f'class="over">{sum(outcomes)}/{len(outcomes)}</text>'
             )
     parts.append(_legend((("hit", "var(--hit)"), ("missed", "var(--miss)")), 480, 14))
     return _svg("".join(parts), "trajectories")
@@ -190,11 +191,12 @@ def velocities(trace: Trace, names: Sequence[str]) -> str:
 
 
 def angle_error(trace: Trace) -> Float64:
-    """Angle between decoded and intended velocity, degrees, `[bins]`; NaN where either is (nearly) zero."""
+    """Angle between decoded and intended velocity, degrees, `[bins]`; NaN where nothing is decoded or hardly any meant."""
     a, b = trace.decoded[:, :2], trace.intended[:, :2]
     if a.shape[1] < 2:
         return np.full(len(trace), np.nan)
-    size = np.hypot(*a.T) * np.hypot(*b.T)
+    speed = np.hypot(*b.T)
+    size = np.hypot(*a.T) * np.where(speed > _MEANT * np.percentile(speed, 98), speed, 0.0)
     cos: Float64 = np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 1e-8)
     angle: Float64 = np.degrees(np.arccos(np.clip(cos, -1, 1)))
     return angle

@@ -27,7 +27,6 @@ from volition.view._gather import Gather, Trace
 WIDTH, HEIGHT = 80, 22
 _LEFT, _ROWS, _TRAIL = 34, 15, 75  # columns and rows of the workspace, bins of trail
 _TOP = 3
-_MIN_BINS_TO_SORT = 50
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,8 @@ def draw(loop: Any, gather: Gather, pace: Pace, preferred: Float64, width: int =
 
 def _phase(canvas: Canvas, loop: Any, pace: Pace) -> None:
     style = "green" if loop.phase == "run" else "yellow"
-    x = canvas.put(1, 1, f"{loop.phase:<12}", f"bold {style}")
+    name = "fitting ..." if loop.progress >= 1 and loop.phase != "run" else loop.phase
+    x = canvas.put(1, 1, f"{name:<12}", f"bold {style}")
     if math.isfinite(pace.progress):
         x = canvas.put(x + 1, 1, bar(pace.progress, 30), style)
         canvas.put(x + 1, 1, f"{pace.progress * pace.total_s:.1f} of {pace.total_s:.0f} s", "")

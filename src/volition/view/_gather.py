@@ -82,6 +82,7 @@ class Gather:
         self._missing: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._dims = self._size = 0
         self._trial = -1
+        self._learnt: tuple[Float64, ...] = ()
 
     def __call__(self, loop: Any) -> None:
         """Keep what the bin just done left in `loop.last`."""
@@ -101,6 +102,9 @@ class Gather:
         at = self.bins % len(self._x)
         self._keep(at, last.features)
         self.bins += 1
+        if self._size >= 2 and self.bins % len(self._x) == 0:
+            new = self._tuning(len(self._x))
+            self._learnt = tuple(a + b for a, b in zip(self._learnt, new, strict=True))
 
     def _keep(self, at: int, features: Features | None) -> None:
         if features is None:
@@ -117,6 +121,7 @@ class Gather:
         bins = max(2, round(self.config.raster_s * per_s))
         self._x = np.zeros((bins, setup.features), np.float32)
         self._missing = np.zeros((bins, setup.features), np.bool_)
+        self._learnt = self._tuning(0)
 
     def _follow(self, name: str, t_s: float, bin_s: float, trial: int) -> None:
         if not self.phases or self.phases[-1].name != name:
@@ -147,18 +152,23 @@ class Gather:
     def preferred(self) -> Float64:
         """Preferred direction of each feature, rad, `[features]`; NaN where it was never seen to vary.
 
-        Least squares of features on the intended velocity over the kept raster, its first two dimensions (Georgopoulos
-        1982): good enough to sort a picture by.
+        Least squares of features on the first two dimensions of the intended velocity (Georgopoulos et al. 1982), over all that
+        was seen, each `raster_s` about its own mean: good enough to sort a picture by.
         """
-        x, missing = self.raster()
-        trace = self.trace(len(x))
-        v = trace.intended[:, :2]
-        if v.shape[1] < 2 or len(x) < 3:
-            return np.full(x.shape[1], np.nan)
+        if self._size < 2 or self.bins < 3:
+            return np.full(self._x.shape[1], np.nan)
+        scatter, product, moved = (a + b for a, b in zip(self._learnt, self._tuning(self.bins % len(self._x)), strict=True))
+        weight = np.linalg.solve(scatter + 1e-12 * np.eye(2), product)
+        angle: Float64 = np.arctan2(weight[1], weight[0])
+        return np.where(moved > 0, angle, np.nan)
+
+    def _tuning(self, bins: int) -> tuple[Float64, Float64, Float64]:
+        """Sums over the newest bins: velocity by velocity, velocity by feature, and how much each feature varied."""
+        if bins < 3:
+            return np.zeros((2, 2)), np.zeros((2, self._x.shape[1])), np.zeros(self._x.shape[1])
+        x, missing = self.raster(bins)
+        v = self.trace(bins).intended[:, :2]
         v = v - v.mean(axis=0)
-        scatter = v.T @ v + 1e-12 * np.eye(2)
         seen = np.maximum(1, (~missing).sum(axis=0))
         centred = np.where(missing, np.float32(0), x - x.sum(axis=0) / seen)
-        weight = np.linalg.solve(scatter, v.T @ centred)
-        angle = np.arctan2(weight[1], weight[0])
-        return np.where(np.abs(centred).max(axis=0) > 0, angle, np.nan)
+        return v.T @ v, v.T @ centred, np.abs(centred).sum(axis=0)

@@ -26,14 +26,14 @@ body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.45 system-ui,sans
 main{max-width:1120px;margin:0 auto;padding:20px 20px 48px}
 h1{font-size:1.5rem;margin:0 0 2px}h2{font-size:1.05rem;margin:28px 0 8px}
 p{margin:4px 0;max-width:78ch}.muted,figcaption,th{color:var(--muted)}figcaption{font-size:.85rem;margin-bottom:4px}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:16px 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:10px;margin:16px 0}
 .card{background:var(--card);border-radius:8px;padding:10px 14px}
 .card b{display:block;font-size:1.45rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .card span{display:block;color:var(--muted);font-size:.82rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:22px 26px;margin-top:16px}
 figure{margin:0;min-width:0}figcaption b{color:var(--fg);font-size:1rem}
 svg{display:block;width:100%;height:auto;font:12px system-ui,sans-serif}
-svg text{fill:var(--muted)}
+svg text{fill:var(--muted)}svg text.over{fill:var(--fg);font-weight:600;stroke:var(--bg);stroke-width:3px;paint-order:stroke}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:3px 16px 3px 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}

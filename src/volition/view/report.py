@@ -100,7 +100,7 @@ def render(story: Story) -> str:
     board = [("success", rate, below)]
     for key, (name, unit) in SCORES.items():
         if key in report.score:
-            board.append((name, number(report.score[key]), unit))
+            board.append((name, _decimals(report.score[key]), unit))
     board.append(("loop speed", f"{number(report.speed)}x", "real time, in this run"))
     body = [
         f"<h1>{escape(chain)}</h1>",
@@ -123,6 +123,10 @@ def save(path: str | Path, story: Story) -> None:
     write(Path(path), render(story))
 
 
+def _decimals(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
 def _provenance(stages: Mapping[str, str]) -> str:
     """What was simulated and what recorded."""
     body = {"arm": "a MuJoCo body", "cursor": "a cursor"}.get(stages["effector"], f"the body {stages['effector']}")
@@ -130,7 +134,7 @@ def _provenance(stages: Mapping[str, str]) -> str:
     if stages["brain"] == "replay":
         return f"Recorded: the spikes, and the movement they belong to. Simulated: {rest}."
     return (
-        f"Simulated: the person ({stages['brain']}: intention, neurons, visual delay), {rest}. "
+        f"Simulated: the person (intention, neurons, visual delay), {rest}. "
         "Recorded: nothing; no person took part. Measured: the times in the latency table, on the machine named below."
     )
 
@@ -152,7 +156,7 @@ def _pictures(story: Story) -> list[str]:
                _figures.raster(gather, SHOWN_S, story.bin_s)),
     ]  # fmt: skip
     if story.intent and len(story.intent) >= 2:
-        text = "The decoder is fitted after each phase and stays as it is in the last."
+        text = "While a movement is meant; the decoder is fitted after each phase but the last."
         pictures.append(figure("Calibration", text, _figures.story(trace, phases, story.bin_s)))
     return pictures
 
@@ -169,7 +173,9 @@ def _comparison(story: Story) -> list[str]:
     rows = []
     for name, report in {story.report.stages["decoder"]: story.report, **story.controls}.items():
         rate, below = success(report)
-        rows.append([name, rate, below, *(number(report.score.get(key, math.nan)) for key in SCORES), f"{report.seconds:g}"])
+        rows.append(
+            [name, rate, below, *(_decimals(report.score.get(key, math.nan)) for key in SCORES), f"{report.seconds:g}"]
+        )
     units = {"straight over actual": "1"}
     columns = (f"{name}, {units.get(unit, unit.split(',')[0])}" for name, unit in SCORES.values())
     header = ["decoder", "success", "targets reached", *columns, "run, s"]

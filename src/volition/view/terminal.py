@@ -25,6 +25,7 @@ from volition.view._frame import HEIGHT, Pace, draw, number, score_line
 from volition.view._gather import Gather
 
 _MIN_WIDTH = 60
+_MIN_BINS = 100  # below, preferred directions are noise, and are estimated anew for each picture
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,12 @@ class Terminal:
         self.live = False
         self._width = 80
         self._latency = Latency()
-        self._total_s = self._begin_s = float("nan")
         self._preferred = np.zeros(0)
-        self._drawn = self._sorted = self._left = float("-inf")
-        self._busy_s, self._last_cost_s, self._sim_s = 0.0, 0.0, 0.0
-        self._line_phase, self._from = "", (0.0, 0.0)
+        self._drawn = self._sorted = float("-inf")
+        self._last_cost_s = 0.0
+        self._phase = ""
         self._loop: Any = None
-        self._speed = 0.0
+        self.expect(float("nan"))
 
     def __enter__(self) -> Terminal:
         """Take the terminal, if there is one."""
@@ -108,11 +108,13 @@ class Terminal:
             speed: most simulated seconds per second while pictures are drawn, so that an eye can follow; 0: no limit.
         """
         self._total_s, self._begin_s, self._speed = seconds, float("nan"), speed
+        self._busy_s, self._sim_s, self._left, self._from = 0.0, 0.0, float("-inf"), (float("-inf"), 0.0)
 
     def __call__(self, loop: Any) -> None:
         """Keep the bin, and draw if it is time."""
         now = time.perf_counter()
-        if self._left > 0:
+        new_phase = loop.phase != self._phase
+        if self._left > 0 and not new_phase:  # between two phases the decoder was fitted: no time of the loop
             self._latency.add(int((now - self._left) * 1e9))
             self._busy_s += now - self._left
         self.gather(loop)
@@ -122,8 +124,10 @@ class Terminal:
         if self._begin_s != self._begin_s:
             self._begin_s = t_s
         wait = max(self.config.frame_s if self.live else self.config.line_s, self._last_cost_s / self.config.share)
-        if now - self._drawn >= wait or (not self.live and loop.phase != self._line_phase):
+        fits_next = loop.progress >= 1 and loop.phase != "run"
+        if now - self._drawn >= wait or fits_next or (new_phase and not self.live):
             self._show(loop, now)
+        self._phase = loop.phase
         self._keep_pace(now)
         self._left = time.perf_counter()
         self.cost_s += self._left - now
@@ -151,7 +155,8 @@ class Terminal:
     def _show(self, loop: Any, now: float) -> None:
         if self.live:
             if now - self._sorted >= self.config.sort_s:
-                self._preferred, self._sorted = self.gather.preferred(), now
+                self._preferred = self.gather.preferred()
+                self._sorted = now if self.gather.bins > _MIN_BINS else self._sorted
             self._refresh(draw(loop, self.gather, self._pace(loop), self._preferred, self._width))
         else:
             self._line(loop)
@@ -171,7 +176,7 @@ class Terminal:
 
     def _line(self, loop: Any) -> None:
         """One plain line of progress."""
-        pace, self._line_phase = self._pace(loop), loop.phase
+        pace = self._pace(loop)
         trials = len(loop.task.trials())
         score = f"   {score_line(loop.task.score(), trials)}" if trials else ""
         at = f"{pace.progress:4.0%}" if pace.progress == pace.progress else f"{loop.t_ns / 1e9:6.1f} s"
