@@ -1,0 +1,372 @@
+"""Velocity Kalman filter: steady-state gain, exact under missing channels.
+
+    s_t = A s_{t-1} + w,   x_t = C s_t + q          (Wu et al. 2003; Wu et al. 2006, Neural Computation 18:80)
+
+fitted by least squares (`_state_space.py`). What the data must decide (how many bins the state spans, by how many activity
+leads, how far Q is shrunk and by how much it is scaled) is chosen on chronological blocks of the training data.
+
+In information form one bin costs one product `H x`, `H = C' Q^-1`, and algebra of the size of the state:
+
+    P_t = ((A P_{t-1} A' + W)^-1 + J)^-1,   s_t = A s_{t-1} + P_t (H x_t - J A s_{t-1}),   J = C' Q^-1 C
+
+P does not depend on the data: it is tabulated from the border until it has settled (steady-state gain, Malik et al. 2011).
+Missing channels `m` are left out exactly: with V = Q^-1 and F = C' V, the observed ones have `H_o = F_o - F_m V_mm^-1 V_mo`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volition.decoder import _state_space as model
+from volition.decoder._sequence import Scale, blocks, by_steps, history, inputs, score, training
+from volition.errors import ConfigError, InputError
+from volition.signal import Bool, Float32, Float64
+from volition.stage import Port, Setup, Spec
+
+_CACHE = 64  # masks
+_MANY = 256  # channels
+
+
+@dataclass(frozen=True)
+class KalmanConfig:
+    """What the inner validation may choose from; a single value is taken as it is.
+
+    Attributes:
+        orders: bins of the target that the state spans; 1 is the filter of Wu et al. 2003.
+        leads: bins by which activity leads the target (each needs an order above it).
+        shrinkages: share by which the noise covariance Q is shrunk towards its diagonal, 0..1; 1 is a diagonal Q.
+        noises: factors on Q. Noise that is correlated in time makes the fitted Q too small (Kording's tuned factor on W is
+            the inverse).
+        penalty: ridge on C, in bins.
+        folds: chronological blocks of the inner validation.
+    """
+
+    orders: tuple[int, ...] = (1, 2, 3, 4, 6)
+    leads: tuple[int, ...] = (0, 1, 2, 3, 4)
+    shrinkages: tuple[float, ...] = (0.1, 0.3, 1.0)
+    noises: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    penalty: float = 1.0
+    folds: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not self.orders or min(self.orders) < 1:
+            raise ConfigError(f"orders must be 1 or more, got {self.orders}")
+        if not self.leads or min(self.leads) < 0 or min(self.leads) >= max(self.orders):
+            raise ConfigError(f"leads must be 0 or more and below the largest order, got {self.leads}")
+        if not self.shrinkages or not all(0 < a <= 1 for a in self.shrinkages):
+            raise ConfigError(f"shrinkages must lie above 0 and up to 1, got {self.shrinkages}")
+        if not self.noises or min(self.noises) <= 0:
+            raise ConfigError(f"noises must be positive, got {self.noises}")
+        if self.penalty <= 0 or self.folds < 2:
+            raise ConfigError("penalty must be positive and folds at least 2")
+
+
+@dataclass(frozen=True)
+class _Choice:
+    lead: int
+    order: int
+    shrinkage: float
+    noise: float
+
+
+class Kalman:
+    """The decoder; `chosen` tells what the inner validation took, `validation` its R² there."""
+
+    Config = KalmanConfig
+
+    def __init__(self, config: KalmanConfig | None = None) -> None:
+        self.config = config or KalmanConfig()
+        self.spec = Spec()
+        self.fitted = False
+        self.confidence = 0.0
+        self.chosen: dict[str, float] = {}
+        self.validation = float("nan")
+        self._features = self._outputs = self._age = 0
+        self._P: Float64 | None = None  # the covariance while it is off the table
+        self._s: Float64 = np.zeros(0)
+
+    def prepare(self, setup: Setup) -> None:
+        """Sizes; forgets history. What was learnt or restored before stays if it fits.
+
+        Raises:
+            ConfigError: it was learnt for other sizes.
+        """
+        if self.fitted and (self._features, self._outputs) != (setup.features, len(setup.intent)):
+            raise ConfigError(
+                f"this kalman was fitted for {self._features} features and {self._outputs} intents, "
+                f"but here are {setup.features} and {len(setup.intent)}"
+            )
+        self._features, self._outputs = setup.features, len(setup.intent)
+        self.spec = Spec(Port(setup.features, "1/bin"), Port(len(setup.intent), "", setup.intent), setup.bin_ns)
+        if self.fitted:
+            self.reset()
+
+    # --- learning ---
+
+    def fit(self, X: NDArray[Any], mask: Bool | None, y: NDArray[Any], segments: NDArray[Any] | None = None) -> Kalman:
+        """Fit on `X` `[bins, features]`, `y` `[bins, k]`; a column of `y` that never changes is predicted as that constant.
+
+        Raises:
+            InputError: shapes that do not fit, too few bins, values that are not finite.
+        """
+        x, mask, y, past = training(X, mask, y, segments, self._features, self._outputs)
+        xs, ys = Scale.of(x, mask), Scale.of(y)
+        z, target = xs.apply(x, mask), ys.apply(y)[:, ys.live]
+        arrays: dict[str, NDArray[Any]] = {"mean": xs.mean, "y_mean": ys.mean, "y_sd": ys.sd, "y_live": ys.live}
+        k = target.shape[1]
+        if k == 0 or not xs.live.any():
+            return self._take({**arrays, **_nothing(self._features, k)})
+        choice, self.validation = self._choose(z, mask, target, past)
+        m, C, noise = _parts(z, mask, target, past, (choice.lead, choice.order), self.config.penalty)
+        V = noise.precision(choice.shrinkage) / choice.noise
+        live = xs.live / xs.sd  # back to counts: x = mean + sd z; a silent channel carries nothing
+        self.chosen = {f: getattr(choice, f) for f in ("lead", "order", "shrinkage", "noise")}
+        learnt = {"A": m.A, "W": m.W, "S": m.S, "C": C, "V": V, "scale": live, "lead": np.array(choice.lead)}
+        return self._take({**arrays, **learnt})
+
+    def _choose(self, z: Float64, mask: Bool | None, y: Float64, past: NDArray[Any]) -> tuple[_Choice, float]:
+        """The best candidate by R² on held-out blocks: first lead and order, then the noise."""
+        c = self.config
+        pairs = [(lead, order) for order in c.orders for lead in c.leads if lead < order]
+        noises = [(a, f) for a in c.shrinkages for f in c.noises]
+        if len(pairs) > 1:
+            middle = sorted(c.shrinkages)[(len(c.shrinkages) - 1) // 2]
+            scores = self._validated(z, mask, y, past, pairs, [(middle, f) for f in c.noises]).max(1)
+            pairs = [pairs[int(scores.argmax())]]
+        if len(noises) == 1:
+            return _Choice(*pairs[0], *noises[0]), float("nan")
+        scores = self._validated(z, mask, y, past, pairs, noises)[0]
+        return _Choice(*pairs[0], *noises[int(scores.argmax())]), float(scores.max())
+
+    def _validated(
+        self,
+        z: Float64,
+        mask: Bool | None,
+        y: Float64,
+        past: NDArray[Any],
+        pairs: list[tuple[int, int]],
+        noises: list[tuple[float, float]],
+    ) -> Float64:
+        """R² of each pair of lead and order with each noise, `[pairs, noises]`, every block predicted from the others."""
+        guesses = np.zeros((len(pairs), len(noises), *y.shape))
+        for part in blocks(len(z), self.config.folds):
+            train = np.ones(len(z), bool)
+            train[part] = False
+            cut = _past_without(past, part)[train]
+            seen = None if mask is None else mask[train]
+            noise: model.Noise | None = None
+            for i, pair in enumerate(pairs):
+                shared = noise if z.shape[1] > _MANY else None  # of the smallest state: Q is what costs, and differs little
+                m, C, noise = _parts(z[train], seen, y[train], cut, pair, self.config.penalty, shared)
+                guesses[i][:, part] = _held_out(m, C, noise, noises, z[part], past[part], pair[0], y.shape[1])
+        return np.array([[score(y, guess) for guess in row] for row in guesses])
+
+    # --- running ---
+
+    def step(self, x: Float32, mask: Bool) -> Float32:
+        """One bin; see the module. Costs one product of `[n, features]` while nothing is missing."""
+        missing = bool(mask.any())
+        if missing:
+            H, u0, J = self._observed(mask)
+            u = H @ np.where(mask, 0.0, x) - u0
+        else:
+            J = self._J
+            u = self._H @ x - self._u0
+        self._age += 1
+        if not missing and self._P is None:
+            i = min(self._age, self._settled) - 1
+            self._s = self._M[i] @ self._s + self._K[i] @ u
+            self.confidence = self._trust[i]
+        else:
+            self._general(u, J)
+        return self._read(self._s)
+
+    def _general(self, u: Float64, J: Float64) -> None:
+        """A bin whose covariance is not in the table, until it is back on it."""
+        m = self._movement
+        if self._age == 1:
+            prior, s = m.S, self._s
+        else:
+            P = self._K[min(self._age - 1, self._settled) - 1] if self._P is None else self._P
+            prior, s = m.A @ P @ m.A.T + m.W, m.A @ self._s
+        self._P = model.update(prior, J)
+        self._s = s + self._P @ (u - J @ s)
+        self.confidence = self._belief(self._P)
+        if self._age >= self._settled and np.abs(self._P - self._K[-1]).max() <= 1e-7 * np.abs(self._K[-1]).max():
+            self._P = None
+
+    def _observed(self, mask: Bool) -> tuple[Float64, Float64, Float64]:
+        """`H`, its offset and `J` of the observed channels, kept for the masks met last."""
+        key = np.packbits(mask).tobytes()
+        if key in self._masks:
+            self._masks.move_to_end(key)
+            return self._masks[key]
+        m, V, C = np.flatnonzero(mask & (self._scale > 0)), self._V, self._C
+        H = self._F.copy()
+        if len(m):
+            H -= np.linalg.solve(V[np.ix_(m, m)], self._F[:, m].T).T @ V[m]
+        H[:, mask] = 0.0
+        J = H @ C
+        H *= self._scale
+        found = H, H @ self._mean, (J + J.T) / 2
+        self._masks[key] = found
+        if len(self._masks) > _CACHE:
+            self._masks.popitem(last=False)
+        return found
+
+    def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
+        """`[bins, features]` -> `[bins, k]`, as repeated `step`; afterwards the history is forgotten."""
+        x, mask = inputs(X, mask, self._features)
+        past = history(segments, len(x))
+        self.reset()
+        if mask is not None:
+            out = by_steps(self, x, mask, past, self._outputs)
+            self.reset()
+            return out
+        U = x @ self._H.T - self._u0
+        S = model.run(self._movement.A, self._K[None], self._J[None], U[None], past)[0]
+        return self._read(S)
+
+    def _read(self, s: Float64) -> Float32:
+        """The target out of the state (or of each state)."""
+        out = np.empty((*s.shape[:-1], self._outputs), np.float32)
+        out[...] = self._constant
+        out[..., self._live] += s[..., self._out] * self._gain
+        return out
+
+    def _belief(self, P: Float64) -> float:
+        """1 - posterior / prior variance of the output: 0 knows nothing but how the target usually is, 1 is certain."""
+        i = np.arange(len(P))[self._out]
+        if not len(i):
+            return 0.0
+        return float(np.clip(1 - (P[i, i] / self._movement.S[i, i]).mean(), 0.0, 1.0))
+
+    def reset(self) -> None:
+        """Forget history, keep what was learnt."""
+        self._s = np.zeros(len(self._movement.A)) if self.fitted else np.zeros(0)
+        self._age, self._P, self.confidence = 0, None, 0.0
+
+    # --- keeping ---
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Everything learnt; nothing before `fit`."""
+        return dict(self._learnt) if self.fitted else {}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take it back.
+
+        Raises:
+            InputError: something is missing or does not fit together.
+        """
+        given = {name: np.asarray(value) for name, value in arrays.items()}
+        names = ("mean", "y_mean", "y_sd", "y_live", "A", "W", "S", "C", "V", "scale", "lead")
+        if lost := [name for name in names if name not in given]:
+            raise InputError(f"the saved kalman lacks {lost[0]!r}; is this another decoder's file?")
+        channels, outputs, n = len(given["mean"]), len(given["y_mean"]), len(given["A"])
+        want = {"A": (n, n), "W": (n, n), "S": (n, n), "C": (channels, n), "V": (channels, channels), "scale": (channels,)}
+        want |= {"y_sd": (outputs,), "y_live": (outputs,)}
+        for name, shape in want.items():
+            if given[name].shape != shape:
+                raise InputError(f"the saved kalman's {name!r} has shape {given[name].shape}, expected {shape}")
+        if self._features and (channels, outputs) != (self._features, self._outputs):
+            raise InputError(
+                f"the saved kalman is for {channels} features and {outputs} intents, "
+                f"but here are {self._features} and {self._outputs}"
+            )
+        self._features, self._outputs = channels, outputs
+        self._take(given)
+
+    def _take(self, learnt: Mapping[str, NDArray[Any]]) -> Kalman:
+        """Derive everything that `step` needs."""
+        self._learnt = dict(learnt)
+        self._movement = m = model.Movement(learnt["A"], learnt["W"], learnt["S"])
+        self._C, self._V, self._scale, self._mean = learnt["C"], learnt["V"], learnt["scale"], learnt["mean"]
+        self._F = self._C.T @ self._V
+        J = self._F @ self._C
+        self._J = (J + J.T) / 2
+        self._H = np.ascontiguousarray(self._F * self._scale)
+        self._u0 = self._H @ self._mean
+        self._K = np.array(model.covariances(m, self._J))
+        self._M = (np.eye(len(m.A)) - self._K @ self._J) @ m.A
+        self._settled = len(self._K)
+        live = np.asarray(learnt["y_live"], bool)
+        k, lead = int(live.sum()), int(learnt["lead"])
+        self._out = slice(lead * k, (lead + 1) * k)
+        self._live, self._constant, self._gain = live, learnt["y_mean"], learnt["y_sd"][live]
+        self._trust = [self._belief(P) for P in self._K]
+        self._masks: OrderedDict[bytes, tuple[Float64, Float64, Float64]] = OrderedDict()
+        self.fitted = True
+        self.reset()
+        return self
+
+
+def _nothing(features: int, k: int) -> dict[str, NDArray[Any]]:
+    """A model of no activity or no movement: it gives the mean."""
+    one = np.eye(k)
+    return {
+        "A": 0.0 * one,
+        "W": one,
+        "S": one,
+        "C": np.zeros((features, k)),
+        "V": np.eye(features),
+        "scale": np.zeros(features),
+        "lead": np.array(0),
+    }
+
+
+def _past_without(past: NDArray[Any], part: slice) -> NDArray[Any]:
+    """Bins since the last border, where the bins of `part` are cut out and leave a border."""
+    out = past.copy()
+    after = np.arange(part.stop, len(past))
+    out[after] = np.minimum(past[after], after - part.stop + 1)
+    return out
+
+
+def _parts(
+    z: Float64,
+    mask: Bool | None,
+    y: Float64,
+    past: NDArray[Any],
+    pair: tuple[int, int],
+    penalty: float,
+    noise: model.Noise | None = None,
+) -> tuple[model.Movement, Float64, model.Noise]:
+    """Movement, tuning and noise (unless that is given) for one lead and order."""
+    lead, order = pair
+    S, rows = model.states(y, past, lead, order)
+    if len(rows) < 10 * order:  # segments shorter than the state: nothing to learn from
+        S, rows = np.zeros((1, order * y.shape[1])), np.array([0])
+    m = model.fit_movement(S, rows, past, y.shape[1])
+    C, residual = model.fit_tuning(z, mask, S, rows, penalty)
+    return m, C, noise or model.Noise(residual)
+
+
+def _held_out(
+    m: model.Movement,
+    C: Float64,
+    noise: model.Noise,
+    candidates: list[tuple[float, float]],
+    z: Float64,
+    past: NDArray[Any],
+    lead: int,
+    k: int,
+) -> Float64:
+    """Filter a held-out block, which begins without history, with each shrinkage and factor: `[candidates, bins, k]`."""
+    first = past == 1
+    first[0] = True
+    weights = {amount: noise.weigh(C, amount) for amount, _ in candidates}
+    infos = np.array([(F @ C + (F @ C).T) / 2 / f for F, f in ((weights[a], f) for a, f in candidates)])
+    activity = {amount: z @ F.T for amount, F in weights.items()}
+    vectors = np.array([activity[a] / f for a, f in candidates])
+    tables = [model.covariances(m, J) for J in infos]
+    longest = max(map(len, tables))
+    gains = np.array([t + [t[-1]] * (longest - len(t)) for t in tables])
+    states = model.run(m.A, gains, infos, vectors, history(np.cumsum(first), len(first)))
+    return states[..., lead * k : (lead + 1) * k]
