@@ -31,5 +31,5 @@ def variables(path: Path) -> dict[str, Value]:
     except Exception as error:  # zipfile, zlib, numpy's header parser: each has its own types
         if "Object arrays" in str(error):
             raise InputError(f"{path}: holds pickled Python objects, which are never loaded; save plain arrays") from error
-        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        reason = str(error).split("\n", 1)[0][:120] or type(error).__name__
         raise InputError(f"{path}: not a readable .npz archive, truncated or foreign ({reason})") from error

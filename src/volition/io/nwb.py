@@ -188,7 +188,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path.stem}: ')}") from error
     except Exception as error:
-        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        reason = str(error).split("\n", 1)[0][:120] or type(error).__name__
         raise InputError(f"{path}: not a readable NWB file, truncated or foreign ({reason})") from error
 
 
