@@ -114,8 +114,8 @@ class ArmModel:
     def pressure(self, heading: float) -> Float64:
         """Normal force on the taxels round the fingertip, `[8]`, N.
 
-        Taxel k looks in the direction `heading + k 45°`, 0 being along the finger. The normal force of a contact is shared by
-        the two taxels that its direction lies between, in proportion to nearness, so their sum is that of the contact forces.
+        Taxel k looks in the direction `heading + k 45°`, 0 being along the finger. The normal force of a contact is shared
+        by the two taxels that its direction lies between, in proportion to nearness: the sum is that of the contact forces.
 
         Args:
             heading: direction of the finger in the plane, rad.

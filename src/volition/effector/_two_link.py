@@ -17,7 +17,7 @@ _DAMPING = 0.1  # m, greatest damping of the inverse, at the singularity itself
 
 @dataclass(frozen=True)
 class Segments:
-    """Upper arm (1), forearm with hand (2): length m, mass kg, centre of mass from the proximal end m, inertia there kg m²."""
+    """Upper arm (1), forearm with hand (2): length m, mass kg, centre of mass from the near end m, inertia there kg m²."""
 
     l1: float
     l2: float

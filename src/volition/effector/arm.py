@@ -73,8 +73,8 @@ class Arm:
     """Shoulder and elbow driven by torque motors, controlled 200 times a second, physics at 1 kHz.
 
     The intent is the velocity of the fingertip. Cut to the speed limit and then to the acceleration limit it becomes the
-    wanted velocity v*, its integral the wanted place p*, never more than `lead_m` ahead. The torque is what gives the tip the
-    acceleration a* by the arm's dynamics, and an impedance about the wanted movement (Hogan 1985):
+    wanted velocity v*, its integral the wanted place p*, never more than `lead_m` ahead. The torque is what gives the tip
+    the acceleration a* by the arm's dynamics, and an impedance about the wanted movement (Hogan 1985):
 
         F = damping (v* - v) + stiffness (p* - p)
 

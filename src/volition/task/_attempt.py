@@ -6,6 +6,7 @@ from math import hypot
 from typing import Any
 
 from volition.signal import NS_PER_S
+from volition.task._layout import Point
 from volition.task._score import path_efficiency
 
 _TURN_M = 0.0005  # sideways movement below this is jitter, not a change of direction
@@ -16,7 +17,7 @@ class Attempt:
 
     Args:
         t_ns: when the target was shown.
-        start: where the body was then, m; None if not known, then the first place observed counts.
+        start: where the body was then, m.
         target: centre of the target, m.
         radius: of the target, m.
     """
@@ -30,6 +31,7 @@ class Attempt:
         "_path_at_entry",
         "_radius",
         "_side",
+        "_start",
         "_target",
         "_turns",
         "_turns_at_entry",
@@ -37,31 +39,23 @@ class Attempt:
         "_y",
         "first_entry_ns",
         "last_entry_ns",
-        "start",
         "start_ns",
     )
 
-    def __init__(self, t_ns: int, start: tuple[float, float] | None, target: tuple[float, float], radius: float) -> None:
+    def __init__(self, t_ns: int, start: Point, target: Point, radius: float) -> None:
         self.start_ns, self._target, self._radius = t_ns, target, radius
         self.first_entry_ns = self.last_entry_ns = -1
         self._inside = False
         self._path = self._path_at_entry = self._extreme = 0.0
         self._turns = self._turns_at_entry = self._side = 0
         self._entry = target
-        self.start: tuple[float, float] | None = None
-        if start is not None:
-            self._begin(*start)
-
-    def _begin(self, x: float, y: float) -> None:
-        self.start, self._x, self._y = (x, y), x, y
-        dx, dy = self._target[0] - x, self._target[1] - y
+        self._start, (self._x, self._y) = start, start
+        dx, dy = target[0] - start[0], target[1] - start[1]
         length = hypot(dx, dy)
         self._axis = (dx / length, dy / length) if length > 0 else (1.0, 0.0)
 
     def observe(self, t_ns: int, x: float, y: float, inside: bool) -> None:
         """The body is at (x, y), in the target or not."""
-        if self.start is None:
-            self._begin(x, y)
         self._path += hypot(x - self._x, y - self._y)
         self._x, self._y = x, y
         self._turn(x, y)
@@ -74,7 +68,7 @@ class Attempt:
 
     def _turn(self, x: float, y: float) -> None:
         """Count where the movement across the task axis turns round (with a little hysteresis)."""
-        start = self.start or (x, y)
+        start = self._start
         across = (y - start[1]) * self._axis[0] - (x - start[0]) * self._axis[1]
         moved = across - self._extreme
         if moved * self._side > 0:
@@ -84,13 +78,12 @@ class Attempt:
             self._side = 1 if moved > 0 else -1
             self._extreme = across
 
-    def inside_for(self, t_ns: int) -> int:
-        """Time since the last entry, ns; -1 while outside."""
-        return t_ns - self.last_entry_ns if self._inside else -1
+    def record(self, t_ns: int, outcome: str, clicked: bool) -> dict[str, Any]:
+        """The trial, finished: raw, so that any score can be computed; None where there was no entry.
 
-    def record(self, t_ns: int, outcome: str) -> dict[str, Any]:
-        """The trial, finished: raw, so that any score can be computed; None where there was no entry."""
-        start = self.start or self._target
+        The movement ends with the last entry, so that the hold is not part of it; or, `clicked`, with the click.
+        """
+        start = self._start
         distance = hypot(self._target[0] - start[0], self._target[1] - start[1])
         record: dict[str, Any] = {
             "outcome": outcome,
@@ -110,7 +103,7 @@ class Attempt:
         }
         if self.first_entry_ns >= 0:
             straight = hypot(self._entry[0] - start[0], self._entry[1] - start[1])
-            record["movement_s"] = (self.last_entry_ns - self.start_ns) / NS_PER_S
+            record["movement_s"] = ((t_ns if clicked else self.last_entry_ns) - self.start_ns) / NS_PER_S
             record["dial_in_s"] = (self.last_entry_ns - self.first_entry_ns) / NS_PER_S
             record["path_efficiency"] = path_efficiency(straight, self._path_at_entry)
             record["direction_changes"] = self._turns_at_entry

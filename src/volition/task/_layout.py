@@ -35,8 +35,8 @@ class Layout(Protocol):
         """The target that (x, y) lies on, or -2. Where only the target asked for exists, no other is found."""
         ...
 
-    def order(self, rng: np.random.Generator, here: Point | None) -> Iterator[int]:
-        """Targets for ever; `here` is where the body is at the start."""
+    def order(self, rng: np.random.Generator) -> Iterator[int]:
+        """Targets for ever."""
         ...
 
 
@@ -46,8 +46,7 @@ NOWHERE, CENTRE = -2, -1
 class Ring:
     """Centre-out and back: `targets` on a circle, each followed by a return to the centre.
 
-    Every block of `targets` reaches goes to each once, in random order. If the body is not in the centre at the start,
-    the first reach leads there.
+    Every block of `targets` reaches goes to each once, in random order. A block begins with the centre.
     """
 
     wrong = False
@@ -73,14 +72,12 @@ class Ring:
         cx, cy = self.centre(target)
         return target if hypot(x - cx, y - cy) <= self.radius else NOWHERE
 
-    def order(self, rng: np.random.Generator, here: Point | None) -> Iterator[int]:
+    def order(self, rng: np.random.Generator) -> Iterator[int]:
         """Shuffled blocks, out and back."""
-        if here is not None and self.at(*here, CENTRE) != CENTRE:
-            yield CENTRE
         while True:
             for target in rng.permutation(self.targets).tolist():
-                yield target
                 yield CENTRE
+                yield target
 
 
 class Grid:
@@ -109,10 +106,9 @@ class Grid:
         row = min(self._rows - 1, max(0, int((y - self._y0) / self._height)))
         return row * self._columns + column
 
-    def order(self, rng: np.random.Generator, here: Point | None) -> Iterator[int]:
-        """Any cell but the one before (at the start: but the one that the body is in, if that is known)."""
-        last = int(rng.integers(self.targets)) if here is None else self.at(*here, 0)
+    def order(self, rng: np.random.Generator) -> Iterator[int]:
+        """Any cell but the one before."""
+        last = int(rng.integers(self.targets))
         while True:
-            step = int(rng.integers(1, self.targets))
-            last = (last + step) % self.targets
             yield last
+            last = (last + int(rng.integers(1, self.targets))) % self.targets

@@ -13,7 +13,7 @@ from volition.errors import ConfigError
 from volition.signal import NS_PER_S, BodyState, Float32, Goal
 from volition.stage import Setup, Spec
 from volition.task._attempt import Attempt
-from volition.task._layout import CENTRE, Grid, Layout, Ring
+from volition.task._layout import CENTRE, NOWHERE, Grid, Layout, Point, Ring
 from volition.task._score import summary
 
 _CLICK = 0.5
@@ -73,7 +73,8 @@ class Reach:
 
     A trial ends when the target is selected ("reached"), when something else is ("wrong": a dwell on, or click in, another
     cell of the grid; on the ring a click outside the target), or with the time-out ("timeout"). The next one begins in
-    that moment.
+    that moment. A target in which the body already stands asks for nothing and is passed over: a body that never moves has
+    no success.
 
     *Dwell*: on the grid the cell in which the body stands when a new target lights up cannot be selected before the body
     has left it once; otherwise the cell just selected would be selected again while the person still reacts.
@@ -110,39 +111,47 @@ class Reach:
             self._layout = Ring(setup.workspace, c.targets, c.distance_m, c.radius_m)
         self._hold_ns, self._timeout_ns = round(c.hold_s * NS_PER_S), round(c.timeout_s * NS_PER_S)
         self._rng = setup.rng("task")
-        self._here: tuple[float, float] | None = None
+        self._here: Point | None = None
         self._selected_before = False
         self.restart(0)
 
     def restart(self, t_ns: int) -> Goal:
         """A new block: forgets the trials, starts at trial 0 from wherever the body is."""
         self._trials: list[dict[str, Any]] = []
-        self._order: Iterator[int] = self._layout.order(self._rng, self._here)
+        self._order: Iterator[int] = self._layout.order(self._rng)
         self._block_ns = self._now_ns = t_ns
         return self._next(t_ns, 0)
 
     def _next(self, t_ns: int, trial: int) -> Goal:
+        """Show the next target that asks for something."""
         self._target = next(self._order)
-        centre = self._layout.centre(self._target)
-        self._goal = Goal(t_ns, trial, np.array(centre), self._layout.radius, self._iclick is not None)
-        self._centre = centre
-        self._attempt = Attempt(t_ns, self._here, centre, self._layout.radius)
-        # None: where the body stands is not known yet.
-        self._spent = self._cell = None if self._here is None else self._layout.at(*self._here, self._target)
-        self._since_ns = t_ns
+        while self._here is not None and self._layout.at(*self._here, self._target) == self._target:
+            self._target = next(self._order)
+        self._centre = self._layout.centre(self._target)
+        self._goal = Goal(t_ns, trial, np.array(self._centre), self._layout.radius, self._iclick is not None)
+        if self._here is not None:
+            self._follow(t_ns, self._here)
         return self._goal
+
+    def _follow(self, t_ns: int, here: Point) -> None:
+        """Begin to judge the attempt at the present target."""
+        self._attempt = Attempt(t_ns, here, self._centre, self._layout.radius)
+        self._spent = self._cell = self._layout.at(*here, self._target)
+        self._since_ns = t_ns
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
         """Judge where the body is now."""
         x, y = body.position.tolist()[:2]
-        self._here, self._now_ns = (x, y), t_ns
+        first, self._here, self._now_ns = self._here is None, (x, y), t_ns
         cell = self._layout.at(x, y, self._target)
+        if first:
+            # Only now is it known where the body is, and whether the first target asks for anything.
+            if cell == self._target:
+                return self._next(t_ns, 0)
+            self._follow(t_ns, self._here)
+            return self._goal
         if cell != self._cell:
-            if self._cell is None and cell != self._target:
-                self._spent = cell
-            elif self._cell is not None:
-                self._spent = None
-            self._cell, self._since_ns = cell, t_ns
+            self._spent, self._cell, self._since_ns = NOWHERE, cell, t_ns
         self._attempt.observe(t_ns, x, y, cell == self._target)
         outcome = self._judge(t_ns, cell, body.select >= _CLICK)
         return self._goal if outcome == "" else self._finish(t_ns, outcome, cell)
@@ -155,7 +164,7 @@ class Reach:
             if clicked:
                 return "reached" if cell == self._target else "wrong"
         elif cell == self._target:
-            if t_ns - self._since_ns >= self._hold_ns and self._attempt.last_entry_ns >= 0:
+            if t_ns - self._since_ns >= self._hold_ns:
                 return "reached"
         elif self._layout.wrong and cell != self._spent and t_ns - self._since_ns >= self._hold_ns:
             return "wrong"
@@ -164,7 +173,7 @@ class Reach:
     def _finish(self, t_ns: int, outcome: str, cell: int) -> Goal:
         trial = self._goal.trial
         back = self._target == CENTRE
-        record = self._attempt.record(t_ns, outcome)
+        record = self._attempt.record(t_ns, outcome, self._iclick is not None)
         self._trials.append({"trial": trial, "target": self._target, "selected": cell, "return": back, **record})
         return self._next(t_ns, trial + 1)
 
