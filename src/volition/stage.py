@@ -4,7 +4,7 @@ A stage is built from its configuration (a frozen dataclass, the class attribute
 makes its state, and then does one thing when asked. Life of a stage inside a loop:
 
     stage = find("decoder", "kalman")(config)     # reads nothing, opens nothing
-    stage.prepare(setup)                          # sizes, seed; makes all state anew (called again = reset of everything)
+    stage.prepare(setup)                          # sizes, seed; makes all state anew (what was learnt stays)
     stage.step(...)                               # once per `spec.period_ns`
 """
 
@@ -117,7 +117,7 @@ class Stage(Protocol):
         ...
 
     def prepare(self, setup: Setup) -> None:
-        """Make all state anew for this run."""
+        """Make all state anew for this run; what a decoder has learnt stays, if it fits."""
         ...
 
 
@@ -234,8 +234,11 @@ class Task(Stage, Protocol):
         """Judge the body's new state; returns what is asked from now on."""
         ...
 
-    def aim(self, body: BodyState) -> Float32:
-        """What an ideal user would command now, `[k]`: the computer's help in assist, the label in calibration."""
+    def aim(self, body: BodyState, goal: Goal | None = None) -> Float32:
+        """What an ideal user would command now, `[k]`: the computer's help in assist, the label in calibration.
+
+        Towards the present goal, or towards `goal` (in calibration the one that the person has had time to see).
+        """
         ...
 
     def restart(self, t_ns: int) -> Goal:

@@ -151,7 +151,8 @@ class Loop:
             features = sound_features(guards["channel"], read, self.setup.features)
         last.features = features = self._put("features", features)
         if features is not None and self._collected is not None:
-            self._collected.append((features.x, features.mask, self.task.aim(last.body), features.segment))
+            label = self.task.aim(last.body, last.view.goal)
+            self._collected.append((features.x, features.mask, label, features.segment))
         decoded = self._decode(features) if self.fitted else np.zeros_like(last.decoded)
         late = self._clock.lag_ns(now) > self.setup.bin_ns
         if self._put("late", np.bool_(late)):

@@ -1,0 +1,110 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from volition import Loop, LoopConfig
+from volition.errors import InputError, LogError
+from volition.loop.calibrate import Calibration
+from volition.loop.replay import play, replay
+
+SHORT = Calibration(observe_s=10, assist=(0.5,), block_s=5)
+
+
+@pytest.fixture
+def run(tmp_path):
+    with Loop(channel="thread1024", effector="arm", feedback="linear", seed=2, record=tmp_path / "run") as loop:
+        report = loop.calibrate(SHORT).run(3)
+        loop.close(report)
+    return tmp_path / "run"
+
+
+def test_a_run_replays_to_the_byte_calibration_included(run):
+    verdict = replay(run)
+    assert verdict.equal, str(verdict)
+    assert verdict.seconds == pytest.approx(17.98)
+    assert verdict.compared["body"] == 18 * 200
+    assert verdict.compared["act"] >= 7
+    assert json.loads((run / "report.json").read_text())["seed"] == 2
+
+
+def test_a_changed_stage_is_found_and_named_and_does_not_spread(run):
+    content = json.loads((run / "run.json").read_text())
+    content["stages"]["effector"]["config"]["max_speed"] = 0.3
+    (run / "run.json").write_text(json.dumps(content))
+    verdict = replay(run)
+    assert not verdict.equal
+    assert {"body"} <= set(verdict.differing) <= {"body", "touch"}
+    assert verdict.first.startswith(("body", "touch"))
+
+
+def test_a_fitted_decoder_travels_with_the_run(tmp_path):
+    decoder = Loop(seed=4).calibrate(SHORT).decoder
+    with Loop(decoder=decoder, seed=5, record=tmp_path / "run") as loop:
+        loop.run(3)
+    assert (tmp_path / "run" / "decoder.npz").exists()
+    verdict = replay(tmp_path / "run")
+    assert verdict.equal, str(verdict)
+
+
+def test_play_shows_what_was_recorded_and_executes_nothing(run):
+    names = [name for name, _ in play(run)]
+    assert names.count("spikes") == 18 * 50
+    body = [s for name, s in play(run) if name == "body"]
+    assert body[-1].t_ns == 18 * 10**9
+
+
+def test_a_killed_run_reopens_and_replays(tmp_path):
+    program = textwrap.dedent(f"""
+        from volition import Loop, LoopConfig
+        loop = Loop(decoder="still", config=LoopConfig(oracle=True), record={str(tmp_path / "run")!r})
+        while True:
+            loop.advance(1.0)
+            print(loop.t_ns, flush=True)
+    """)
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for _ in range(8):
+        reached = int(child.stdout.readline())
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    verdict = replay(tmp_path / "run")
+    assert verdict.equal, str(verdict)
+    assert verdict.seconds >= reached / 1e9 - 1.1
+
+
+def test_a_run_with_late_answers_replays(tmp_path):
+    with Loop(decoder="still", config=LoopConfig(clock="real", oracle=True), record=tmp_path / "run") as loop:
+        loop.run(0.3)
+    assert replay(tmp_path / "run").equal
+
+
+def test_a_folder_is_used_once(run):
+    with pytest.raises(InputError, match="holds a run already"):
+        Loop(decoder="still", record=run)
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(LogError, match="holds no run"):
+        replay(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(LogError, match="damaged"):
+        replay(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot make the folder"):
+        Loop(decoder="still", record=tmp_path / "file" / "run")
+
+
+def test_wall_clock_times_stand_apart(run):
+    wall = np.fromfile(run / "wall.bin", np.int64).reshape(-1, 8)
+    assert len(wall) == 18 * 50
+    assert (wall[:, -1] > 0).all()
