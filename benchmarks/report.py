@@ -38,11 +38,12 @@ def section(path: Path) -> str:
     """One file: its rows, how they were made, where and when."""
     document = json.loads(path.read_text(encoding="utf-8"))
     machine = document["machine"]
+    made = f"`{document['command']}` · volition {document['version']} · {machine['date']}"
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['ram_gib']} GiB, {machine['platform']}"
     lines = [
         f"## {path.stem}",
         "",
-        f"`{document['command']}` · volition {document['version']} · {machine['date']} · {where}, Python {machine['python']}",
+        f"{made} · {where}, Python {machine['python']}",
         "",
         *table(document["rows"]),
     ]
