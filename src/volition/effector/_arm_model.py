@@ -49,7 +49,6 @@ class ArmModel:
         self.data = mujoco.MjData(self.model)
         self.angles, self.velocities = self.data.qpos, self.data.qvel
         self._control = self.data.ctrl
-        self._limit = torque
         self._finger = self.model.geom("finger").id
         self._wrench = np.zeros(6)
 
@@ -105,10 +104,8 @@ class ArmModel:
         mujoco.mj_forward(self.model, self.data)
 
     def advance(self, torque: Pair, steps: int) -> None:
-        """So many physics steps with this torque at shoulder and elbow (N m), cut off at the limits."""
-        for i in (0, 1):
-            most = self._limit[i]
-            self._control[i] = min(most, max(-most, torque[i]))
+        """So many physics steps with this torque at shoulder and elbow (N m); the motors cut it off at their limits."""
+        self._control[:] = torque
         mujoco.mj_step(self.model, self.data, steps)
 
     def pressure(self, heading: float) -> Float64:
