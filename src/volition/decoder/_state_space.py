@@ -20,7 +20,6 @@ from volition.signal import Bool, Float64
 
 _RIDGE = 1e-6
 _SETTLED = 1e-7
-_MOST_GAINS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ def fit_movement(S: Float64, rows: Ints, past: Ints, k: int) -> Movement:
 def fit_tuning(Z: Float64, missing: Bool | None, S: Float64, rows: Ints, penalty: float) -> tuple[Float64, Float64]:
     """`C` `[channels, n]` by ridge, and the residuals `[rows, channels]`; missing entries (0 in `Z`) weigh nothing."""
     z = Z[rows]
-    C = np.linalg.solve(S.T @ S + penalty * np.eye(S.shape[1]), S.T @ z).T
+    C = np.asarray(np.linalg.solve(S.T @ S + penalty * np.eye(S.shape[1]), S.T @ z).T, np.float64)
     if missing is None:
         return C, z - S @ C.T
     seen = ~missing[rows]
@@ -93,17 +92,19 @@ class Noise:
         """Its inverse."""
         if shrinkage == 1:
             return np.diag(1 / self._diagonal)
-        return np.linalg.inv(self.covariance(shrinkage))
+        return np.asarray(np.linalg.inv(self.covariance(shrinkage)), np.float64)
 
     def weigh(self, C: Float64, shrinkage: float) -> Float64:
         """`C' Q^-1`, `[n, channels]`; a diagonal Q is never made a matrix of."""
         if shrinkage == 1:
-            return C.T / self._diagonal
+            weighed: Float64 = C.T / self._diagonal
+            return weighed
         from scipy.linalg import cho_factor, cho_solve
 
         if shrinkage not in self._factors:
             self._factors[shrinkage] = cho_factor(self.covariance(shrinkage), lower=True, check_finite=False)
-        return cho_solve(self._factors[shrinkage], C, check_finite=False).T
+        weighed = cho_solve(self._factors[shrinkage], C, check_finite=False).T
+        return weighed
 
 
 def update(prior: Float64, J: Float64) -> Float64:
@@ -112,10 +113,10 @@ def update(prior: Float64, J: Float64) -> Float64:
     return (P + P.T) / 2
 
 
-def covariances(m: Movement, J: Float64) -> list[Float64]:
-    """Posterior covariance in the first bin after a border, the second, ... until it no longer changes."""
+def covariances(m: Movement, J: Float64, most: int = 500) -> list[Float64]:
+    """Posterior covariance in the first bin after a border, the second, ... until it settles (or `most` of them)."""
     found = [update(m.S, J)]
-    for _ in range(_MOST_GAINS):
+    for _ in range(most):
         found.append(update(m.A @ found[-1] @ m.A.T + m.W, J))
         if np.abs(found[-1] - found[-2]).max() <= _SETTLED * max(1e-12, np.abs(found[-1]).max()):
             break
@@ -123,24 +124,34 @@ def covariances(m: Movement, J: Float64) -> list[Float64]:
 
 
 def run(A: Float64, gains: Float64, J: Float64, U: Float64, past: Ints) -> Float64:
-    """The filter over whole sequences for several models at once.
+    """The filter over whole sequences, vectorised: over segments while the gain changes, over time once it is settled.
+
+    With a settled gain, `s_t = M s_{t-1} + b_t` is a linear recurrence with constant M, whose running sums double in reach
+    with every pass: `s_t += M^d s_{t-d}` for d = 1, 2, 4, ... (Hillis and Steele 1986, Communications of the ACM 29:1170).
 
     Args:
         A: `[n, n]`.
-        gains: posterior covariances `[models, settled, n, n]`, by bins since the border.
-        J: information of one bin, `[models, n, n]`.
-        U: information vector of each bin `C' Q^-1 x`, `[models, bins, n]`.
+        gains: posterior covariances `[settled, n, n]`, by bins since the border.
+        J: information of one bin, `[n, n]`.
+        U: information vector of each bin `C' Q^-1 x`, `[bins, n]`.
         past: bins since the last border.
 
     Returns:
-        States, `[models, bins, n]`.
+        States, `[bins, n]`.
     """
-    models, settled, n, _ = gains.shape
-    M = (np.eye(n) - gains @ J[:, None]) @ A
-    B = (gains[:, np.minimum(past, settled) - 1] @ U[..., None])[..., 0]
-    out = np.empty((models, len(past), n, 1))
-    s = np.zeros((models, n, 1))
-    for t, age in enumerate(past.tolist()):
-        s = B[:, t, :, None] if age == 1 else M[:, min(age, settled) - 1] @ s + B[:, t, :, None]
-        out[:, t] = s
-    return out[..., 0]
+    settled, n = len(gains), len(A)
+    M = (np.eye(n) - gains @ J) @ A
+    S: Float64 = U @ gains[-1].T
+    for age in range(1, settled + 1):
+        now = np.flatnonzero(past == age)
+        if not len(now):
+            break
+        S[now] = U[now] @ gains[age - 1].T
+        if age > 1:
+            S[now] += S[now - 1] @ M[age - 1].T
+    power, reach, longest = M[-1], 1, int(past.max(initial=0)) - settled
+    while reach <= longest and np.abs(power).max() > 1e-13:
+        now = np.flatnonzero(past - reach >= settled)
+        S[now] += S[now - reach] @ power.T
+        power, reach = power @ power, 2 * reach
+    return S

@@ -15,7 +15,6 @@ Missing channels `m` are left out exactly: with V = Q^-1 and F = C' V, the obser
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +75,18 @@ class _Choice:
     noise: float
 
 
+class _Seen:
+    """What a set of observed channels tells: `H`, its offset, `J`; by age `P`, `M = (I - P J) A` and the trust in them."""
+
+    def __init__(self, F: Float64, C: Float64, scale: Float64, mean: Float64) -> None:
+        J = F @ C
+        self.J = (J + J.T) / 2
+        self.H = np.ascontiguousarray(F * scale)
+        self.offset = self.H @ mean
+        self.P = self.M = np.zeros((0, *J.shape))
+        self.trust: list[float] = []
+
+
 class Kalman:
     """The decoder; `chosen` tells what the inner validation took, `validation` its R² there."""
 
@@ -89,7 +100,8 @@ class Kalman:
         self.chosen: dict[str, float] = {}
         self.validation = float("nan")
         self._features = self._outputs = self._age = 0
-        self._P: Float64 | None = None  # the covariance while it is off the table
+        self._P: Float64 = np.zeros((0, 0))  # the covariance, while it does not rest
+        self._rests_on: bytes | None = b""  # key of the mask for which the covariance is tabulated; b"": nothing missing
         self._s: Float64 = np.zeros(0)
 
     def prepare(self, setup: Setup) -> None:
@@ -132,18 +144,19 @@ class Kalman:
         return self._take({**arrays, **learnt})
 
     def _choose(self, z: Float64, mask: Bool | None, y: Float64, past: NDArray[Any]) -> tuple[_Choice, float]:
-        """The best candidate by R² on held-out blocks: first lead and order, then the noise."""
+        """The best candidate by R² on held-out blocks; for many channels first lead and order, then the noise."""
         c = self.config
         pairs = [(lead, order) for order in c.orders for lead in c.leads if lead < order]
         noises = [(a, f) for a in c.shrinkages for f in c.noises]
-        if len(pairs) > 1:
+        if len(pairs) * len(noises) == 1:
+            return _Choice(*pairs[0], *noises[0]), float("nan")
+        if len(pairs) > 1 and z.shape[1] > _MANY:
             middle = sorted(c.shrinkages)[(len(c.shrinkages) - 1) // 2]
             scores = self._validated(z, mask, y, past, pairs, [(middle, f) for f in c.noises]).max(1)
             pairs = [pairs[int(scores.argmax())]]
-        if len(noises) == 1:
-            return _Choice(*pairs[0], *noises[0]), float("nan")
-        scores = self._validated(z, mask, y, past, pairs, noises)[0]
-        return _Choice(*pairs[0], *noises[int(scores.argmax())]), float(scores.max())
+        scores = self._validated(z, mask, y, past, pairs, noises)
+        i, j = divmod(int(scores.argmax()), len(noises))
+        return _Choice(*pairs[i], *noises[j]), float(scores.max())
 
     def _validated(
         self,
@@ -161,65 +174,68 @@ class Kalman:
             train[part] = False
             cut = _past_without(past, part)[train]
             seen = None if mask is None else mask[train]
-            noise: model.Noise | None = None
+            shared: model.Noise | None = None
             for i, pair in enumerate(pairs):
-                shared = noise if z.shape[1] > _MANY else None  # of the smallest state: Q is what costs, and differs little
                 m, C, noise = _parts(z[train], seen, y[train], cut, pair, self.config.penalty, shared)
+                if z.shape[1] > _MANY:  # Q is what costs, and differs little: that of the smallest state for all
+                    shared = noise
                 guesses[i][:, part] = _held_out(m, C, noise, noises, z[part], past[part], pair[0], y.shape[1])
         return np.array([[score(y, guess) for guess in row] for row in guesses])
 
     # --- running ---
 
     def step(self, x: Float32, mask: Bool) -> Float32:
-        """One bin; see the module. Costs one product of `[n, features]` while nothing is missing."""
-        missing = bool(mask.any())
-        if missing:
-            H, u0, J = self._observed(mask)
-            u = H @ np.where(mask, 0.0, x) - u0
+        """One bin; see the module. Costs one product of `[n, features]` once the gain has settled for this mask."""
+        if mask.any():
+            key = np.packbits(mask).tobytes()
+            seen = self._masks.get(key) or self._observed(key, mask)
+            x = np.where(mask, 0.0, x)
         else:
-            J = self._J
-            u = self._H @ x - self._u0
+            key, seen = b"", self._all
+        u = seen.H @ x - seen.offset
         self._age += 1
-        if not missing and self._P is None:
-            i = min(self._age, self._settled) - 1
-            self._s = self._M[i] @ self._s + self._K[i] @ u
-            self.confidence = self._trust[i]
+        if key == self._rests_on:
+            i = min(self._age, len(seen.P)) - 1
+            self._s = seen.M[i] @ self._s + seen.P[i] @ u
+            self.confidence = seen.trust[i]
         else:
-            self._general(u, J)
+            self._general(u, key, seen)
         return self._read(self._s)
 
-    def _general(self, u: Float64, J: Float64) -> None:
-        """A bin whose covariance is not in the table, until it is back on it."""
+    def _general(self, u: Float64, key: bytes, seen: _Seen) -> None:
+        """A bin whose covariance is not tabulated: one step of the Riccati recursion, until it rests again."""
         m = self._movement
-        if self._age == 1:
-            prior, s = m.S, self._s
-        else:
-            P = self._K[min(self._age - 1, self._settled) - 1] if self._P is None else self._P
-            prior, s = m.A @ P @ m.A.T + m.W, m.A @ self._s
-        self._P = model.update(prior, J)
-        self._s = s + self._P @ (u - J @ s)
-        self.confidence = self._belief(self._P)
-        if self._age >= self._settled and np.abs(self._P - self._K[-1]).max() <= 1e-7 * np.abs(self._K[-1]).max():
-            self._P = None
+        before, s = m.S, self._s
+        if self._age > 1:
+            if self._rests_on is not None:
+                rest = self._masks[self._rests_on] if self._rests_on else self._all
+                self._P = rest.P[min(self._age - 1, len(rest.P)) - 1]
+            before, s = m.A @ self._P @ m.A.T + m.W, m.A @ s
+        P = model.update(before, seen.J)
+        self._s = s + P @ (u - seen.J @ s)
+        self.confidence = self._belief(P)
+        self._rests_on = None
+        if self._age > len(self._all.P) and np.abs(P - self._P).max() <= 1e-8 * np.abs(P).max():
+            self._rests_on = key
+            if key:
+                seen.P = P[None]
+                seen.M = (np.eye(len(P)) - seen.P @ seen.J) @ m.A
+                seen.trust = [self.confidence]
+        self._P = P
 
-    def _observed(self, mask: Bool) -> tuple[Float64, Float64, Float64]:
-        """`H`, its offset and `J` of the observed channels, kept for the masks met last."""
-        key = np.packbits(mask).tobytes()
-        if key in self._masks:
-            self._masks.move_to_end(key)
-            return self._masks[key]
-        m, V, C = np.flatnonzero(mask & (self._scale > 0)), self._V, self._C
-        H = self._F.copy()
+    def _observed(self, key: bytes, mask: Bool) -> _Seen:
+        """What the channels tell that this mask leaves, kept for the masks met last."""
+        m, V = np.flatnonzero(mask & (self._scale > 0)), self._V
+        F = self._F.copy()
         if len(m):
-            H -= np.linalg.solve(V[np.ix_(m, m)], self._F[:, m].T).T @ V[m]
-        H[:, mask] = 0.0
-        J = H @ C
-        H *= self._scale
-        found = H, H @ self._mean, (J + J.T) / 2
-        self._masks[key] = found
-        if len(self._masks) > _CACHE:
-            self._masks.popitem(last=False)
-        return found
+            F -= np.linalg.solve(V[np.ix_(m, m)], self._F[:, m].T).T @ V[m]
+        F[:, mask] = 0.0
+        if len(self._masks) >= _CACHE:
+            for old in list(self._masks)[: _CACHE // 2]:
+                if old != self._rests_on:
+                    del self._masks[old]
+        self._masks[key] = seen = _Seen(F, self._C, self._scale, self._mean)
+        return seen
 
     def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
         """`[bins, features]` -> `[bins, k]`, as repeated `step`; afterwards the history is forgotten."""
@@ -230,9 +246,8 @@ class Kalman:
             out = by_steps(self, x, mask, past, self._outputs)
             self.reset()
             return out
-        U = x @ self._H.T - self._u0
-        S = model.run(self._movement.A, self._K[None], self._J[None], U[None], past)[0]
-        return self._read(S)
+        U = x @ self._all.H.T - self._all.offset
+        return self._read(model.run(self._movement.A, self._all.P, self._all.J, U, past))
 
     def _read(self, s: Float64) -> Float32:
         """The target out of the state (or of each state)."""
@@ -251,7 +266,7 @@ class Kalman:
     def reset(self) -> None:
         """Forget history, keep what was learnt."""
         self._s = np.zeros(len(self._movement.A)) if self.fitted else np.zeros(0)
-        self._age, self._P, self.confidence = 0, None, 0.0
+        self._age, self._rests_on, self.confidence = 0, b"", 0.0
 
     # --- keeping ---
 
@@ -289,19 +304,15 @@ class Kalman:
         self._movement = m = model.Movement(learnt["A"], learnt["W"], learnt["S"])
         self._C, self._V, self._scale, self._mean = learnt["C"], learnt["V"], learnt["scale"], learnt["mean"]
         self._F = self._C.T @ self._V
-        J = self._F @ self._C
-        self._J = (J + J.T) / 2
-        self._H = np.ascontiguousarray(self._F * self._scale)
-        self._u0 = self._H @ self._mean
-        self._K = np.array(model.covariances(m, self._J))
-        self._M = (np.eye(len(m.A)) - self._K @ self._J) @ m.A
-        self._settled = len(self._K)
+        self._masks: dict[bytes, _Seen] = {}
+        self._all = _Seen(self._F, self._C, self._scale, self._mean)
+        self._all.P = np.array(model.covariances(m, self._all.J))
+        self._all.M = (np.eye(len(m.A)) - self._all.P @ self._all.J) @ m.A
         live = np.asarray(learnt["y_live"], bool)
         k, lead = int(live.sum()), int(learnt["lead"])
         self._out = slice(lead * k, (lead + 1) * k)
         self._live, self._constant, self._gain = live, learnt["y_mean"], learnt["y_sd"][live]
-        self._trust = [self._belief(P) for P in self._K]
-        self._masks: OrderedDict[bytes, tuple[Float64, Float64, Float64]] = OrderedDict()
+        self._all.trust = [self._belief(P) for P in self._all.P]
         self.fitted = True
         self.reset()
         return self
@@ -361,12 +372,13 @@ def _held_out(
     """Filter a held-out block, which begins without history, with each shrinkage and factor: `[candidates, bins, k]`."""
     first = past == 1
     first[0] = True
+    begun = history(np.cumsum(first), len(first))
     weights = {amount: noise.weigh(C, amount) for amount, _ in candidates}
-    infos = np.array([(F @ C + (F @ C).T) / 2 / f for F, f in ((weights[a], f) for a, f in candidates)])
     activity = {amount: z @ F.T for amount, F in weights.items()}
-    vectors = np.array([activity[a] / f for a, f in candidates])
-    tables = [model.covariances(m, J) for J in infos]
-    longest = max(map(len, tables))
-    gains = np.array([t + [t[-1]] * (longest - len(t)) for t in tables])
-    states = model.run(m.A, gains, infos, vectors, history(np.cumsum(first), len(first)))
-    return states[..., lead * k : (lead + 1) * k]
+    guesses = []
+    for amount, factor in candidates:
+        J = weights[amount] @ C / factor
+        J = (J + J.T) / 2
+        gains = np.array(model.covariances(m, J, most=40))  # near enough to the settled one to choose by
+        guesses.append(model.run(m.A, gains, J, activity[amount] / factor, begun)[:, lead * k : (lead + 1) * k])
+    return np.array(guesses)

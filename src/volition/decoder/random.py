@@ -1,7 +1,7 @@
 """Control: smooth random movement that knows nothing of the brain.
 
 Each intent is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein 1930), v_t = a v_{t-1} + sqrt(1 - a^2) sigma e_t with
-a = exp(-bin / time constant), e_t standard normal: as fast and about as smooth as a person's reaching, and independent of it.
+a = exp(-bin / time constant), e_t standard normal: about as fast and smooth as a person's reaching, and independent of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from volition.decoder._sequence import by_steps, history, inputs
 from volition.errors import ConfigError
-from volition.signal import Bool, Float32
+from volition.signal import Bool, Float32, Float64
 from volition.stage import Port, Setup, Spec
 
 
@@ -48,6 +48,8 @@ class Random:
         self.config = config or RandomConfig()
         self.spec = Spec()
         self.confidence = 0.0
+        self._v: Float64 = np.zeros(0)
+        self._started = False
 
     def prepare(self, setup: Setup) -> None:
         """Take the seed and the scale of the run."""
@@ -66,7 +68,8 @@ class Random:
         keep = self._keep if self._started else 0.0  # the first is drawn from the stationary distribution
         self._started = True
         self._v = keep * self._v + math.sqrt(1 - keep**2) * self._sigma * self._rng.standard_normal(len(self._v))
-        return np.clip(self._v, self._low, self._high).astype(np.float32)
+        out: Float32 = np.clip(self._v, self._low, self._high).astype(np.float32)
+        return out
 
     def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
         """`[bins, features]` -> `[bins, k]`, as repeated `step`; begins anew at every border."""
