@@ -109,6 +109,12 @@ def test_every_command_has_options_and_main(command):
     assert callable(module.main)
 
 
+def test_every_command_that_prints_a_table_saves_it_as_json():
+    for command in set(commands()) - {"convert"}:  # which prints one line
+        module = importlib.import_module(f"volition.app.{command}")
+        assert "json" in getattr(module, command.capitalize()).__dataclass_fields__, command
+
+
 def test_every_component_describes_itself():
     rows = [entry for kind in KINDS for entry in entries(kind)]
     assert len(rows) >= 10

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 from volition.app._output import emit, machine
 
-_CORE = ("numpy", "scipy", "mujoco-core", "onnxruntime", "tyro", "websockets", "rich")
-_EXTRAS = {"nwb": ("pynwb",), "train": ("torch", "onnx")}
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([A-Za-z0-9._-]+))?")
 _SLEEPS = 200
 
 
@@ -41,16 +41,33 @@ def _version(package: str) -> str | None:
         return None
 
 
+def required() -> dict[str, list[str]]:
+    """What our own metadata asks for: extra -> packages; the core is the extra ""."""
+    found: dict[str, list[str]] = {"": []}
+    for line in requires("volition") or ():
+        match = _REQUIREMENT.match(line)
+        if match:
+            found.setdefault(match[2] or "", []).append(match[1])
+    return found
+
+
 def _packages() -> list[dict[str, Any]]:
+    try:
+        wanted = required()
+    except PackageNotFoundError:
+        return [_row("packages", "volition is not installed here, only run: what it needs is not known", ok=False)]
     rows = []
-    for package in _CORE:
+    for package in wanted.pop(""):
         found = _version(package)
         rows.append(_row(package, found or "missing; pip install volition brings it", found is not None))
-    for extra, packages in _EXTRAS.items():
+    for extra, packages in wanted.items():
         versions = {p: _version(p) for p in packages}
-        here = all(versions.values())
         text = ", ".join(f"{p} {v}" for p, v in versions.items() if v)
-        rows.append(_row(f"extra [{extra}]", text if here else f"not installed; pip install 'volition[{extra}]' adds it"))
+        if not all(versions.values()):
+            text = (
+                f"not installed; pip install 'volition[{extra}]' adds {', '.join(p for p, v in versions.items() if not v)}"
+            )
+        rows.append(_row(f"extra [{extra}]", text))
     return rows
 
 
