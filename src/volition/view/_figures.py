@@ -202,14 +202,14 @@ def angle_error(trace: Trace) -> Float64:
     return angle
 
 
-def story(trace: Trace, phases: Sequence[Phase], bin_s: float, window_s: float = 4.0) -> str:
+def story(trace: Trace, phases: Sequence[Phase], bin_s: float, window_s: float = 6.0) -> str:
     """Angle between what was meant and what was decoded, over the whole run, with its phases."""
     error = angle_error(trace)
     n = max(1, round(window_s / bin_s))
     good = np.isfinite(error)
     total = np.convolve(np.where(good, error, 0.0), np.ones(n), mode="same")
     seen = np.convolve(good.astype(float), np.ones(n), mode="same")
-    mean = np.divide(total, seen, out=np.full(len(error), np.nan), where=seen > n / 4)
+    mean = np.divide(total, seen, out=np.full(len(error), np.nan), where=seen > n / 20)
     end = float(trace.t_s[-1])
     axes = Axes((60, 40, 500, 352), (float(trace.t_s[0]) - bin_s, end), (0, 120))
     parts = [axes.ticks("time of the run, s", "angle between intended and decoded, degrees")]
@@ -222,5 +222,5 @@ def story(trace: Trace, phases: Sequence[Phase], bin_s: float, window_s: float =
         parts.append(f'<text x="{(begin + stop) / 2:.1f}" y="54" text-anchor="middle">{escape(phase.name)}</text>')
     parts.append(axes.line(np.array([float(trace.t_s[0]), end]), np.array([90.0, 90.0]), "var(--muted)", 1, 0.6))
     parts.append(f'<text x="496" y="{axes.y(90) - 5:.1f}" text-anchor="end">chance</text>')
-    parts.append(axes.line(trace.t_s[::5], mean[::5], "var(--decoded)", 1.8))
+    parts.append(axes.line(trace.t_s[::10], mean[::10], "var(--decoded)", 1.8))
     return _svg("".join(parts), "calibration")

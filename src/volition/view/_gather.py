@@ -152,8 +152,8 @@ class Gather:
     def preferred(self) -> Float64:
         """Preferred direction of each feature, rad, `[features]`; NaN where it was never seen to vary.
 
-        Least squares of features on the first two dimensions of the intended velocity (Georgopoulos et al. 1982), over all that
-        was seen, each `raster_s` about its own mean: good enough to sort a picture by.
+        Least squares of features on the first two dimensions of the intended velocity (Georgopoulos et al. 1982), over
+        all that was seen, each `raster_s` about its own mean: good enough to sort a picture by.
         """
         if self._size < 2 or self.bins < 3:
             return np.full(self._x.shape[1], np.nan)

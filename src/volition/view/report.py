@@ -34,7 +34,7 @@ SCORES: Mapping[str, tuple[str, str]] = {
     "throughput_bit_s": ("Fitts throughput", "bit/s"),
     "time_to_target_s": ("time to target", "s, median"),
     "dial_in_s": ("dial-in time", "s, mean"),
-    "path_efficiency": ("path efficiency", "straight over actual"),
+    "path_efficiency": ("path efficiency", "straight / actual"),
 }
 
 
@@ -101,7 +101,7 @@ def render(story: Story) -> str:
     for key, (name, unit) in SCORES.items():
         if key in report.score:
             board.append((name, _decimals(report.score[key]), unit))
-    board.append(("loop speed", f"{number(report.speed)}x", "real time, in this run"))
+    board.append(("loop speed", f"{number(report.speed)}x", "real time"))
     body = [
         f"<h1>{escape(chain)}</h1>",
         f'<p class="muted">task {escape(stages["task"])}, {number(report.seconds)} s simulated, seed {report.seed}</p>',
@@ -156,7 +156,7 @@ def _pictures(story: Story) -> list[str]:
                _figures.raster(gather, SHOWN_S, story.bin_s)),
     ]  # fmt: skip
     if story.intent and len(story.intent) >= 2:
-        text = "While a movement is meant; the decoder is fitted after each phase but the last."
+        text = "Error while moving; the decoder is fitted after each phase but the last."
         pictures.append(figure("Calibration", text, _figures.story(trace, phases, story.bin_s)))
     return pictures
 
@@ -176,7 +176,7 @@ def _comparison(story: Story) -> list[str]:
         rows.append(
             [name, rate, below, *(_decimals(report.score.get(key, math.nan)) for key in SCORES), f"{report.seconds:g}"]
         )
-    units = {"straight over actual": "1"}
+    units = {"straight / actual": "1"}
     columns = (f"{name}, {units.get(unit, unit.split(',')[0])}" for name, unit in SCORES.values())
     header = ["decoder", "success", "targets reached", *columns, "run, s"]
     return ["<h2>Controls: the same person and body, another decoder</h2>", table(header, rows)]

@@ -180,5 +180,6 @@ class Terminal:
         trials = len(loop.task.trials())
         score = f"   {score_line(loop.task.score(), trials)}" if trials else ""
         at = f"{pace.progress:4.0%}" if pace.progress == pace.progress else f"{loop.t_ns / 1e9:6.1f} s"
-        self._stream.write(f"{loop.phase:<12}{at}{score}   {number(pace.speed)}x real time\n")
+        speed = f"   {number(pace.speed)}x real time" if pace.speed == pace.speed else ""
+        self._stream.write(f"{loop.phase:<12}{at}{score}{speed}\n")
         self._stream.flush()
