@@ -24,7 +24,7 @@ class PolicyConfig:
 
     Attributes:
         visual_delay_ms: how late the picture is, ms (200: Willett 2019; Golub 2015 finds 100-250).
-        approach_ms: near the goal the speed is distance / this time, ms (assumption; gives about 0.5 s for an 8 cm reach).
+        approach_ms: near the goal the speed is distance / this time, ms (assumption: full push beyond 4.5 cm at 0.3 m/s).
         hold_fraction: inside this fraction of the goal's radius it does not push at all (assumption).
         motor_noise: standard deviation of the command's noise as a fraction of its speed (that it grows with the command:
             Harris & Wolpert 1998; the value is an assumption).
@@ -38,7 +38,7 @@ class PolicyConfig:
     """
 
     visual_delay_ms: float = 200.0
-    approach_ms: float = 250.0
+    approach_ms: float = 150.0
     hold_fraction: float = 0.3
     motor_noise: float = 0.15
     motor_noise_ms: float = 100.0
