@@ -7,6 +7,7 @@ and stops the body after 250 ms; a decoder that fails three times within a secon
 """
 
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +38,7 @@ def main(seconds: float = 20.0) -> None:
     implant = Trouble()
     loop = Loop(channel=implant, decoder="kalman", effector="cursor", seed=1).calibrate()
     print(f"{'':<34}{'success':>8}{'bit/s':>8}{'held bins':>11}  faults of the channel")
-    held = 0
+    held, before = 0, Counter()
     for name, lost, dead in (
         ("as it was calibrated", 0.0, 0.0),
         ("a tenth of the bins is lost", 0.1, 0.0),
@@ -47,12 +48,13 @@ def main(seconds: float = 20.0) -> None:
     ):
         implant.lost, implant.dead = lost, dead
         report = loop.run(seconds)
-        score, faults = report.score, dict(report.faults.get("channel", {}))
-        print(f"{name:<34}{score['success']:>8.0%}{score['bit_rate_bit_s']:>8.2f}{report.held - held:>11}  {faults}")
-        held = report.held
+        score, faults = report.score, Counter(report.faults.get("channel", {}))  # faults are of the loop's whole life
+        new = dict(faults - before)
+        print(f"{name:<34}{score['success']:>8.0%}{score['bit_rate_bit_s']:>8.2f}{report.held - held:>11}  {new}")
+        held, before = report.held, faults
 
     implant.lost = 0.0
-    loop.decoder.step = lambda x, mask: np.full(2, np.nan)  # it breaks
+    loop.decoder.step = lambda x, mask: np.full(len(loop.setup.intent), np.nan)  # it breaks
     report = loop.run(seconds)
     print(f"\nthe decoder gives NaN: {report.faults['decoder']}, stops: {report.stops}")
     del loop.decoder.step  # it is mended; the body still stands, because moving again is somebody's decision

@@ -52,7 +52,8 @@ def main() -> None:
     train, test = slice(0, round(0.8 * recording.bins)), slice(round(0.8 * recording.bins), None)
     brain = find("brain", "replay")(recording=recording)
 
-    print(f"{recording.name}: {recording.bins} bins, {recording.channels} units; R² of velocity on the last fifth")
+    print(f"{recording.name}: {recording.bins} bins, {recording.channels} units; scores of the last fifth")
+    print(f"{'decoder':<10}{'R² of velocity':>16}{'hand ~ cursor in the loop':>28}")
     for name in ("random", "kalman", "wiener"):
         loop = Loop(brain=brain, channel="ideal", decoder=name, effector="cursor", seed=0)  # prepares the decoder
         decoder, width = loop.decoder, len(loop.setup.intent)
@@ -61,13 +62,11 @@ def main() -> None:
             y[:, :2] = velocity
             decoder.fit(recording.counts[train], None, y[train], recording.segment[train])
         guess = decoder.predict(recording.counts[test], None, recording.segment[test])[:, :2]
-        print(f"  {name:<8}{r2(velocity[test], guess):6.2f}")
-
         hand_and_cursor = []
         loop.run(recording.bins * BIN_S, watch=partial(note, hand_and_cursor))
         hand, cursor = np.array(hand_and_cursor)[test].transpose(1, 0, 2)
-        along = [np.corrcoef(hand[:, i], cursor[:, i])[0, 1] for i in range(2)]
-        print(f"          in the loop, recorded hand and cursor correlate {along[0]:.2f} and {along[1]:.2f} on that fifth")
+        correlation = np.corrcoef(hand.ravel(), cursor.ravel())[0, 1]
+        print(f"{name:<10}{r2(velocity[test], guess):>16.2f}{correlation:>28.2f}")
 
 
 if __name__ == "__main__":

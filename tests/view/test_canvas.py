@@ -5,7 +5,9 @@ import pytest
 from volition.view._canvas import Canvas, Plot, arrow, bar
 
 
-@pytest.mark.parametrize(("x", "y", "mark"), [(1, 0, "→"), (1, 1, "↗"), (0, 1, "↑"), (-1, 0, "←"), (-1, -1, "↙"), (0, -1, "↓")])
+@pytest.mark.parametrize(
+    ("x", "y", "mark"), [(1, 0, "→"), (1, 1, "↗"), (0, 1, "↑"), (-1, 0, "←"), (-1, -1, "↙"), (0, -1, "↓")]
+)
 def test_an_arrow_points_where_the_vector_does(x, y, mark):
     assert arrow(x, y) == mark
 

@@ -38,7 +38,16 @@ def test_a_picture_fits_into_80_by_24_and_tells_the_loop():
     text = "\n".join(lines)
     assert len(lines) == HEIGHT <= 23
     assert max(map(len, lines)) <= 80
-    for word in ("person → thread1024 → still → cursor → linear", "run", "6.0 of 12 s", "intended", "decoded", "bit/s", "●", "+"):
+    for word in (
+        "person → thread1024 → still → cursor → linear",
+        "run",
+        "6.0 of 12 s",
+        "intended",
+        "decoded",
+        "bit/s",
+        "●",
+        "+",
+    ):
         assert word in text
     assert f"{len(loop.task.trials())} trials" in text
     assert "missing" in text  # of 1,024 channels some are dead

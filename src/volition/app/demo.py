@@ -171,9 +171,8 @@ def main(options: Demo) -> int:
     if not 0 < options.seconds < math.inf:
         raise ConfigError(f"--seconds must be positive, got {options.seconds}")
     folder = folder_of(options)
-    for place, what in ((folder / "report.html", "--output"), (options.json, "--json")):
-        if place is not None:
-            writable_parent(place, what)
+    if options.json is not None:
+        writable_parent(options.json, "--json")
     loop = _loop(options, options.decoder, record=folder)
     with Interrupt() as interrupt:
         try:

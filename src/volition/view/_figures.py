@@ -205,7 +205,7 @@ def angle_error(trace: Trace) -> Float64:
 def story(trace: Trace, phases: Sequence[Phase], bin_s: float, window_s: float = 6.0) -> str:
     """Angle between what was meant and what was decoded, over the whole run, with its phases."""
     error = angle_error(trace)
-    n = max(1, round(window_s / bin_s))
+    n = min(len(error), max(1, round(window_s / bin_s)))
     good = np.isfinite(error)
     total = np.convolve(np.where(good, error, 0.0), np.ones(n), mode="same")
     seen = np.convolve(good.astype(float), np.ones(n), mode="same")

@@ -104,7 +104,7 @@ def render(story: Story) -> str:
     board.append(("loop speed", f"{number(report.speed)}x", "real time"))
     body = [
         f"<h1>{escape(chain)}</h1>",
-        f'<p class="muted">task {escape(stages["task"])}, {number(report.seconds)} s simulated, seed {report.seed}</p>',
+        f'<p class="muted">task {escape(stages["task"])}, run of {number(report.seconds)} s, seed {report.seed}</p>',
         f"<p>{escape(_provenance(stages))}</p>",
         cards(board),
         f'<div class="figures">{"".join(_pictures(story))}</div>',
@@ -156,8 +156,10 @@ def _pictures(story: Story) -> list[str]:
                _figures.raster(gather, SHOWN_S, story.bin_s)),
     ]  # fmt: skip
     if story.intent and len(story.intent) >= 2:
-        text = "Error while moving; the decoder is fitted after each phase but the last."
-        pictures.append(figure("Calibration", text, _figures.story(trace, phases, story.bin_s)))
+        title, text = "Decoding error", "While moving, over the whole run."
+        if len(phases) > 1:
+            title, text = "Calibration", "Error while moving; the decoder is fitted after each phase but the last."
+        pictures.append(figure(title, text, _figures.story(trace, phases, story.bin_s)))
     return pictures
 
 
