@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
+from volition.app import _model
 from volition.app._config import RunConfig
 from volition.errors import ConfigError
 from volition.loop.build import label
-from volition.stage import Trainable, find
+from volition.stage import Setup, Trainable, find
 
 
 def read_recording(file: str) -> Any:
@@ -28,11 +30,15 @@ def _brain(name: str, config: Any) -> Any:
     return cls(config, recording=read_recording(config.file))
 
 
-def _decoder(name: str, config: Any, model: str) -> Any:
+def _decoder(name: str, config: Any, folder: str, bin_ns: int) -> Any:
     """A decoder, fitted if a folder is given."""
-    if not model:
+    if not folder:
         return find("decoder", name)(config)
-    raise NotImplementedError
+    model, decoder = _model.load(Path(folder))
+    if model.decoder != name:
+        raise ConfigError(f"--model {folder}: holds {model.decoder}, but decoder {name} is asked for")
+    _model.check_bin(model, bin_ns)
+    return decoder
 
 
 def needs_fit(decoder: Any, config: RunConfig) -> bool:
@@ -48,7 +54,8 @@ def stages(config: RunConfig) -> dict[str, Any]:
     """
     made = {kind: find(kind, name)(c) for kind, (name, c) in config.stages.items() if kind not in ("brain", "decoder")}
     made["brain"] = _brain(*config.stages["brain"])
-    made["decoder"] = decoder = _decoder(*config.stages["decoder"], config.model)
+    bin_ns = made["brain"].spec.period_ns or Setup().bin_ns
+    made["decoder"] = decoder = _decoder(*config.stages["decoder"], config.model, bin_ns)
     learns = isinstance(decoder, Trainable)
     if learns and not (config.calibrate or config.model or config.loop.oracle):
         raise ConfigError(f"decoder {label(decoder)} has learnt nothing: calibrate it, or give a --model")

@@ -95,8 +95,8 @@ def writable_parent(path: Path, what: str) -> None:
         raise ConfigError(f"{what} {path}: cannot be written: {error.strerror or error}; choose another place") from None
 
 
-def write_whole(path: Path, text: str, what: str = "output") -> None:
-    """Write a text file so that it is complete or not there.
+def write_whole(path: Path, content: str | bytes, what: str = "output") -> None:
+    """Write a file so that it is complete or not there.
 
     Raises:
         ConfigError: the place cannot be written.
@@ -106,8 +106,8 @@ def write_whole(path: Path, text: str, what: str = "output") -> None:
     writable_parent(path, what)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)

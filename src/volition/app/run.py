@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from volition.app import _config, _recorded
+from volition.app import _config, _model, _recorded
 from volition.app._build import needs_fit, stages
 from volition.app._config import RunConfig
 from volition.app._interrupt import Interrupt
-from volition.app._output import save, writable_parent, write_whole
+from volition.app._output import save, this_command, writable_parent, write_whole
 from volition.errors import ConfigError
-from volition.stage import KINDS
+from volition.stage import KINDS, Saveable
 
-TOML = "run.toml"
+TOML, MODEL = "run.toml", "model"
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ def configuration(options: Run) -> RunConfig:
         document["calibrate"] = False
     if options.model is not None:
         document["model"] = str(options.model)
+        if options.decoder is None:  # the model knows what it is
+            model = _model.describe(options.model)
+            document["decoder"] = {"name": model.decoder, **model.config}
     loop = {"oracle": options.oracle or None, "assist": options.assist, "clock": options.clock}
     for key, value in loop.items():
         if value is not None:
@@ -145,6 +148,22 @@ def _loop(config: RunConfig, folder: Path, watch: Callable[[Any], None]) -> tupl
     return loop, score
 
 
+def _save_model(loop: Any, config: RunConfig, folder: Path) -> None:
+    """Keep what was learnt in this run, for `--model`."""
+    if isinstance(loop.decoder, Saveable):
+        setup, (name, _) = loop.setup, config.stages["decoder"]
+        brain, brain_config = config.stages["brain"]
+        recording = getattr(loop.brain, "recording", None)
+        trained = {
+            "brain": brain,
+            "file": Path(getattr(brain_config, "file", "")),
+            "sha256": getattr(recording, "sha256", ""),
+            "seed": config.seed,
+            "command": this_command(),
+        }
+        _model.save(folder / MODEL, name, loop.decoder, setup.features, setup.intent, setup.bin_ns, trained)
+
+
 def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     """Calibrate and run; returns the report, and what a recorded brain allows to score.
 
@@ -164,8 +183,11 @@ def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
                 score.watch(loop)
 
         try:
-            if score is None and needs_fit(loop.decoder, config):
+            learns = needs_fit(loop.decoder, config)
+            if learns and score is None:
                 loop.calibrate(config.calibration, show)
+            if learns:
+                _save_model(loop, config, folder)
             report = loop.run(config.seconds, watch)
             loop.close(report)
             return report, {} if score is None else score.figures(loop.setup.intent)
