@@ -12,7 +12,7 @@ from volition.stage import Setup, find
 SETUP = Setup(features=12, channels=12)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted():
     rng = np.random.default_rng(0)
     y = np.cumsum(rng.normal(size=(600, 2)), 0).astype(np.float32)
