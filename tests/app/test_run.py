@@ -177,15 +177,19 @@ def recorded_session(bins: int = 1000, bin_ns: int = 20_000_000) -> Recording:
 
 def test_a_recording_that_thinks_is_fitted_and_scored_apart(monkeypatch, capsys):
     monkeypatch.setattr("volition.app._build.read_recording", lambda file: recorded_session())
-    args = ["run", "--brain", "replay", "--set", "brain.file=s.npz", "--seconds", "100", "--output", "r", "--json", "f.json"]
+    args = ["run", "--brain", "replay", "--set", "brain.file=s.npz", "--output", "r", "--json", "f.json"]
     assert cli.main(args) == 0
     rows = {row["what"]: row["value"] for row in json.loads(Path("f.json").read_text(encoding="utf-8"))["rows"]}
-    assert rows["seconds"] == 20.0  # the recording ended it
+    assert rows["seconds"] == 20.0  # the whole recording
     assert rows["decoded.bins"] == 200
     assert 0.7 < rows["decoded.r2.reach.x"] < 1
-    assert "nothing was fitted on" in capsys.readouterr().out
+    assert "200 bins, after the first 80%" in capsys.readouterr().out
     monkeypatch.setattr("volition.app.replay._load", lambda file: recorded_session())
     assert cli.main(["replay", "r"]) == 0
+    assert cli.main([*args[:5], "--output", "s", "--model", "r/model"]) == 0
+    assert "movement, 1000 bins: " in capsys.readouterr().out
+    assert cli.main([*args[:5], "--output", "t", "--seconds", "1"]) == 0
+    assert "give it more --seconds" in capsys.readouterr().out
 
 
 def test_too_short_a_recording_is_one_line(monkeypatch, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from volition.loop.config import LoopConfig
 from volition.loop.loop import Loop
 
 TRAIN = 0.8
+TO_THE_END_S = 1e6
 _LEAST_BINS = 50
 
 
@@ -49,16 +50,28 @@ def fit(stages: dict[str, Any], config: LoopConfig, seed: int, watch: Callable[[
 
 
 class Score:
-    """Decoded against recorded movement, over the bins after `start_ns` (those that nothing was fitted on)."""
+    """Decoded against recorded movement, over the bins that nothing was fitted on.
 
-    def __init__(self, start_ns: int) -> None:
-        self.start_ns = start_ns
+    Args:
+        brain: a brain that replays its `recording`.
+        fitted_here: whether the decoder was fitted on the first part of it; that part is then left out.
+    """
+
+    def __init__(self, brain: Any, fitted_here: bool) -> None:
+        recording = brain.recording
+        self._start_ns = round(TRAIN * recording.bins) * recording.bin_ns if fitted_here else 0
+        self._end_ns = recording.bins * recording.bin_ns
+        self._repeats = brain.config.at_end == "repeat"
         self._decoded: list[Any] = []
         self._recorded: list[Any] = []
 
+    def seconds(self, asked: float) -> float:
+        """How long the run will be: no longer than the recording."""
+        return asked if self._repeats else min(asked, self._end_ns / 1e9)
+
     def watch(self, loop: Loop) -> None:
         """Note one bin."""
-        if loop.t_ns > self.start_ns:
+        if self._start_ns < loop.t_ns <= self._end_ns:
             self._decoded.append(loop.last.decoded)
             self._recorded.append(loop.last.intended)
 
@@ -74,3 +87,13 @@ class Score:
             if total > 0:
                 found[f"r2.{name}"] = float(1 - ((y - decoded[:, k]) ** 2).sum() / total)
         return found
+
+
+def sentence(figures: Mapping[str, float], fitted_here: bool) -> str:
+    """What `Score.figures` found, in words."""
+    first = f"the first {TRAIN:.0%}, on which it was fitted"
+    if not figures["bins"]:
+        return f"decoded against recorded movement: the run ended within {first}; give it more --seconds"
+    where = f", after {first}" if fitted_here else ""
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "bins")
+    return f"decoded against recorded movement, {figures['bins']:.0f} bins{where}: {scores or 'nothing moved'}"

@@ -35,7 +35,7 @@ class Run:
         feedback: how touch becomes stimulation.
         task: what the person tries to do.
         set: one field of the configuration, as in `--set decoder.bins=5`; may be given again.
-        seconds: length of the run after calibration, s.
+        seconds: length of the run after calibration, s; by default 30, or to the end of a recording that thinks.
         seed: of all random numbers.
         oracle: the true intent goes straight to the body: an upper bound, never a result.
         assist: share of the command that the computer gives, 0..1.
@@ -90,6 +90,9 @@ def configuration(options: Run) -> RunConfig:
             _config.override(document, f"loop.{key}={str(value).lower()}")
     for assignment in options.set:
         _config.override(document, assignment)
+    brain = document.get("brain")
+    if isinstance(brain, dict) and brain.get("name") == "replay" and brain.get("at_end") != "repeat":
+        document.setdefault("seconds", _recorded.TO_THE_END_S)
     return _config.resolve(document, str(options.config) if options.config else "options")
 
 
@@ -142,7 +145,7 @@ def _loop(config: RunConfig, folder: Path, watch: Callable[[Any], None]) -> tupl
         fitted_here = needs_fit(made["decoder"], config)
         if fitted_here:
             _recorded.fit(made, config.loop, config.seed, watch)
-        score = _recorded.Score(round(_recorded.TRAIN * recording.bins) * recording.bin_ns if fitted_here else 0)
+        score = _recorded.Score(made["brain"], fitted_here)
     loop = Loop(**made, config=config.loop, seed=config.seed, record=folder)
     write_whole(folder / TOML, config.to_toml())
     return loop, score
@@ -188,7 +191,7 @@ def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
                 loop.calibrate(config.calibration, show)
             if learns:
                 _save_model(loop, config, folder)
-            report = loop.run(config.seconds, watch)
+            report = loop.run(config.seconds if score is None else score.seconds(config.seconds), watch)
             loop.close(report)
             return report, {} if score is None else score.figures(loop.setup.intent)
         except KeyboardInterrupt:
@@ -213,10 +216,6 @@ def main(options: Run) -> int:
         save(rows, options.json)
     print(report)
     if recorded:
-        print("decoded against recorded movement, on bins that nothing was fitted on:")
-        print(
-            "  "
-            + ", ".join(f"{name} {value:.3f}" if name != "bins" else f"{value:.0f} bins" for name, value in recorded.items())
-        )
+        print(_recorded.sentence(recorded, fitted_here=config.calibrate and not config.model))
     print(f"kept in {folder}")
     return 0
