@@ -6,6 +6,7 @@ import pytest
 from volition import cli
 from volition.app import bench
 from volition.app._bench import Found, Measure, SkipError, median_of, success_rate
+from volition.app._bench import loop as loop_bench
 from volition.app._bench._bare import Rig
 
 
@@ -129,3 +130,29 @@ def test_the_bare_loop_runs_without_a_fault():
     assert not loop.report().faults
     assert loop.report().held == 0
     assert loop.t_ns == 100 * loop.setup.bin_ns
+
+
+def test_the_loops_own_time_is_small_and_positive():
+    assert 0 < loop_bench._overhead(300, 3).value < 200
+
+
+def test_oracle_and_chance_are_told_apart():
+    oracle = loop_bench._success("still", True, seeds=1, seconds=10.0)
+    chance = loop_bench._success("random", False, seeds=1, seconds=10.0)
+    assert oracle.value > 90
+    assert chance.value < 50
+    assert oracle.extra["trials"] >= 5
+
+
+def test_memory_is_that_of_the_process_alone(monkeypatch):
+    ballast = bytearray(300_000_000)
+    ballast[::4096] = b"x" * len(ballast[::4096])  # really resident
+    monkeypatch.setattr(loop_bench, "_DEMO", ["list"])
+    assert 5 < loop_bench._demo_memory(None).value < 100
+    del ballast
+
+
+def test_a_demo_that_fails_is_no_figure(monkeypatch):
+    monkeypatch.setattr(loop_bench, "_DEMO", ["surely-no-command"])
+    with pytest.raises(SkipError, match="unknown command"):
+        loop_bench._demo_memory(None)

@@ -18,6 +18,7 @@ from volition.loop.config import LoopConfig
 from volition.loop.loop import Loop
 
 _SHORT = Calibration(observe_s=10.0, assist=(), block_s=1.0)  # timing needs a fitted decoder, not a good one
+_DEMO = ["demo"]
 _PEAK = """
 import os, resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -63,7 +64,7 @@ def _demo_memory(seconds: float | None) -> Found:
     args = [] if seconds is None else ["--seconds", str(seconds)]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-c", _PEAK, sys.executable, "-m", "volition", "demo", *args],
+            [sys.executable, "-c", _PEAK, sys.executable, "-m", "volition", *_DEMO, *args],
             cwd=folder,
             capture_output=True,
             text=True,
