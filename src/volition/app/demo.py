@@ -50,7 +50,7 @@ class Demo:
     """
 
     seconds: float = 60.0
-    seed: int = 1
+    seed: int = 0
     output: Path | None = None
     viewer: Literal["terminal", "none"] = "terminal"
     channel: str = "thread1024"
