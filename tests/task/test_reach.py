@@ -274,6 +274,16 @@ def test_aim_leads_straight_to_the_target_and_rests_there(layout):
         assert aim.dtype == np.float32
 
 
+def test_aim_can_be_asked_about_an_earlier_goal():
+    task = Reach()
+    mover = Mover(task)
+    mover.put(0.0, 0.0)
+    earlier = Goal(0, 0, np.array([-0.05, 0.05]), 0.01)
+    assert task.aim(body(0, 0.0, 0.0), earlier) == pytest.approx(np.array([-0.5, 0.5]) / 2**0.5)
+    assert not task.aim(body(0, -0.045, 0.05), earlier).any()
+    assert task.aim(body(0, 0.0, 0.0), mover.goal) == pytest.approx(task.aim(body(0, 0.0, 0.0)))
+
+
 def test_aim_stands_in_the_order_of_the_intents():
     names = ("select", "reach.y", "grasp", "reach.x")
     task = Reach(ReachConfig(select="click"))

@@ -177,13 +177,14 @@ class Reach:
         self._trials.append({"trial": trial, "target": self._target, "selected": cell, "return": back, **record})
         return self._next(t_ns, trial + 1)
 
-    def aim(self, body: BodyState) -> Float32:
-        """Straight to the target, `v = vmax min(1, d/slow_m)`, nothing inside; there it clicks if a click is asked for."""
+    def aim(self, body: BodyState, goal: Goal | None = None) -> Float32:
+        """Straight to the goal, `v = vmax min(1, d/slow_m)`, nothing inside; there it clicks if a click is asked for."""
         x, y = body.position.tolist()[:2]
-        dx, dy = self._centre[0] - x, self._centre[1] - y
+        centre, radius = (self._centre, self._layout.radius) if goal is None else (goal.position.tolist(), goal.radius)
+        dx, dy = centre[0] - x, centre[1] - y
         distance = hypot(dx, dy)
         command = np.zeros(self._width, np.float32)
-        if distance > self._layout.radius:
+        if distance > radius:
             gain = self._max_speed / max(distance, self.config.slow_m)
             command[self._ix], command[self._iy] = gain * dx, gain * dy
         elif self._iclick is not None:
