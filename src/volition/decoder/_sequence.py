@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from volition.errors import InputError
+from volition.errors import ConfigError, InputError
 from volition.signal import Bool, Float32, Float64
+from volition.stage import Setup
 
 Ints = NDArray[np.intp]
 
@@ -67,16 +69,64 @@ def training(
         InputError: shapes that do not fit, fewer than 20 bins, values that are not finite.
     """
     x, mask = inputs(X, mask, features)
-    y = np.asarray(y, np.float64)
-    if y.shape != (len(x), outputs):
-        raise InputError(f"targets must have shape ({len(x)}, {outputs}), got {y.shape}")
     if len(x) < 20:
         raise InputError(f"{len(x)} bins are too few to fit a decoder on; it takes at least 20")
-    if not np.isfinite(y).all():
-        raise InputError("the targets hold NaN or infinity")
     if segments is not None and np.shape(segments) != (len(x),):
         raise InputError(f"segments must have shape ({len(x)},), got {np.shape(segments)}")
-    return x, mask, y, history(segments, len(x))
+    return x, mask, target(y, len(x), outputs), history(segments, len(x))
+
+
+def target(y: NDArray[Any], bins: int, outputs: int) -> Float64:
+    """Checked targets `[bins, outputs]`.
+
+    Raises:
+        InputError: another shape, or values that are not finite.
+    """
+    y = np.asarray(y, np.float64)
+    if y.shape != (bins, outputs):
+        raise InputError(f"targets must have shape ({bins}, {outputs}), got {y.shape}")
+    if not np.isfinite(y).all():
+        raise InputError("the targets hold NaN or infinity")
+    return y
+
+
+def agree(who: str, learnt: tuple[int, int], setup: Setup) -> None:
+    """A decoder that has learnt something is only prepared for the sizes it learnt.
+
+    Raises:
+        ConfigError: other sizes.
+    """
+    here = setup.features, len(setup.intent)
+    if learnt != here:
+        raise ConfigError(
+            f"this {who} was fitted for {learnt[0]} features and {learnt[1]} intents, but here are {here[0]} and {here[1]}"
+        )
+
+
+def saved(who: str, arrays: Mapping[str, NDArray[Any]], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of a saved decoder.
+
+    Raises:
+        InputError: one is missing, or is not numbers.
+    """
+    given = {name: np.asarray(value) for name, value in arrays.items()}
+    if lost := [name for name in names if name not in given]:
+        raise InputError(f"the saved {who} lacks {lost[0]!r}; is this another decoder's file?")
+    for name in names:
+        if given[name].dtype.kind not in "biuf" or not np.isfinite(given[name]).all():
+            raise InputError(f"the saved {who}'s {name!r} holds something else than finite numbers")
+    return {name: given[name] for name in names}
+
+
+def shaped(who: str, given: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse arrays that do not fit together.
+
+    Raises:
+        InputError: one has another shape.
+    """
+    for name, shape in shapes.items():
+        if given[name].shape != shape:
+            raise InputError(f"the saved {who}'s {name!r} has shape {given[name].shape}, expected {shape}")
 
 
 @dataclass(frozen=True, eq=False)

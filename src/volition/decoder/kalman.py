@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volition.decoder import _state_space as model
-from volition.decoder._sequence import Scale, blocks, by_steps, history, inputs, score, training
+from volition.decoder._sequence import Scale, agree, blocks, by_steps, history, inputs, saved, score, shaped, training
 from volition.errors import ConfigError, InputError
 from volition.signal import Bool, Float32, Float64
 from volition.stage import Port, Setup, Spec
@@ -110,11 +110,8 @@ class Kalman:
         Raises:
             ConfigError: it was learnt for other sizes.
         """
-        if self.fitted and (self._features, self._outputs) != (setup.features, len(setup.intent)):
-            raise ConfigError(
-                f"this kalman was fitted for {self._features} features and {self._outputs} intents, "
-                f"but here are {setup.features} and {len(setup.intent)}"
-            )
+        if self.fitted:
+            agree("kalman", (self._features, self._outputs), setup)
         self._features, self._outputs = setup.features, len(setup.intent)
         self.spec = Spec(Port(setup.features, "1/bin"), Port(len(setup.intent), "", setup.intent), setup.bin_ns)
         if self.fitted:
@@ -280,16 +277,11 @@ class Kalman:
         Raises:
             InputError: something is missing or does not fit together.
         """
-        given = {name: np.asarray(value) for name, value in arrays.items()}
-        names = ("mean", "y_mean", "y_sd", "y_live", "A", "W", "S", "C", "V", "scale", "lead")
-        if lost := [name for name in names if name not in given]:
-            raise InputError(f"the saved kalman lacks {lost[0]!r}; is this another decoder's file?")
-        channels, outputs, n = len(given["mean"]), len(given["y_mean"]), len(given["A"])
-        want = {"A": (n, n), "W": (n, n), "S": (n, n), "C": (channels, n), "V": (channels, channels), "scale": (channels,)}
-        want |= {"y_sd": (outputs,), "y_live": (outputs,)}
-        for name, shape in want.items():
-            if given[name].shape != shape:
-                raise InputError(f"the saved kalman's {name!r} has shape {given[name].shape}, expected {shape}")
+        given = saved("kalman", arrays, ("mean", "y_mean", "y_sd", "y_live", "A", "W", "S", "C", "V", "scale", "lead"))
+        channels, outputs, n = given["mean"].size, given["y_mean"].size, len(np.atleast_1d(given["A"]))
+        shapes = dict.fromkeys("AWS", (n, n)) | dict.fromkeys(("mean", "scale"), (channels,))
+        shapes |= dict.fromkeys(("y_mean", "y_sd", "y_live"), (outputs,))
+        shaped("kalman", given, {**shapes, "C": (channels, n), "V": (channels, channels), "lead": ()})
         if self._features and (channels, outputs) != (self._features, self._outputs):
             raise InputError(
                 f"the saved kalman is for {channels} features and {outputs} intents, "
