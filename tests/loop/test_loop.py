@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from volition import Loop, LoopConfig
-from volition.decoder.kalman import Kalman
 from volition.effector.cursor import Cursor
 from volition.errors import ConfigError, UnknownNameError
+from volition.loop.build import periods
 from volition.loop.calibrate import Calibration
 from volition.loop.log import LogReader
 from volition.signal import Features
@@ -15,27 +15,40 @@ from volition.stage import Spec
 SHORT = Calibration(observe_s=20, assist=(0.0,), block_s=5)
 
 
-class Faulty(Kalman):
-    """Answers as `what` says from bin `at` on, for `length` bins."""
+@dataclasses.dataclass(frozen=True)
+class FaultyConfig:
+    what: str = "nan"
+    at: int = 50
+    length: int = 10**9
 
-    what, at, length = "nan", 50, 10**9
+
+class Faulty:
+    """Answers 0.1, but as `what` says from bin `at` on, for `length` bins."""
+
+    Config = FaultyConfig
+    spec, confidence = Spec(), 1.0
+
+    def __init__(self, config=None):
+        self.config = config or FaultyConfig()
 
     def prepare(self, setup):
-        super().prepare(setup)
-        self.n, self.k, self.fitted = 0, len(setup.intent), True
+        self.n, self.k = 0, len(setup.intent)
+
+    def reset(self):
+        pass
 
     def step(self, x, mask):
         self.n += 1
         good = np.full(self.k, 0.1, np.float32)
-        if not self.at < self.n <= self.at + self.length:
+        if not self.config.at < self.n <= self.config.at + self.config.length:
             return good
-        if self.what == "raise":
+        if self.config.what == "raise":
             raise RuntimeError("broken")
-        return {"nan": good * np.nan, "shape": np.zeros(self.k + 1, np.float32)}[self.what]
+        return {"nan": good * np.nan, "shape": np.zeros(self.k + 1, np.float32)}[self.config.what]
 
 
 def faulty(**how):
-    return type("Faulty", (Faulty,), how)()
+    return Faulty(FaultyConfig(**how))
 
 
 def test_an_equal_seed_gives_equal_signals_to_the_byte(tmp_path):
@@ -208,10 +221,8 @@ def test_stages_that_do_not_fit_are_refused():
         Loop(brain=("person", {"chanels": 12}))
     with pytest.raises(ConfigError, match="has no"):
         Loop(decoder=object())
-    with pytest.raises(ConfigError, match="period"):
-        odd = Cursor()
-        odd.__class__ = type("Odd", (Cursor,), {"spec": property(lambda s: dataclasses.replace(Cursor().spec, period_ns=7_777))})
-        Loop(effector=odd)
+    with pytest.raises(ConfigError, match="common measure"):
+        periods(7_777, 20_000_000)
 
 
 def test_a_stage_gets_its_period_from_the_brain():

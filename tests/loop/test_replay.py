@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,17 @@ from volition.loop.replay import play, replay
 SHORT = Calibration(observe_s=10, assist=(0.5,), block_s=5)
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recorded") / "run"
+    with Loop(channel="thread1024", effector="arm", feedback="linear", seed=2, record=folder) as loop:
+        loop.close(loop.calibrate(SHORT).run(3))
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path):
-    with Loop(channel="thread1024", effector="arm", feedback="linear", seed=2, record=tmp_path / "run") as loop:
-        report = loop.calibrate(SHORT).run(3)
-        loop.close(report)
+def run(recorded, tmp_path):
+    shutil.copytree(recorded, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -35,7 +42,7 @@ def test_a_run_replays_to_the_byte_calibration_included(run):
 
 def test_a_changed_stage_is_found_and_named_and_does_not_spread(run):
     content = json.loads((run / "run.json").read_text())
-    content["stages"]["effector"]["config"]["max_speed"] = 0.3
+    content["stages"]["effector"]["config"]["mass_kg"] = 80.0
     (run / "run.json").write_text(json.dumps(content))
     verdict = replay(run)
     assert not verdict.equal
