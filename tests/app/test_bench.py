@@ -6,6 +6,7 @@ import pytest
 from volition import cli
 from volition.app import bench
 from volition.app._bench import Found, Measure, SkipError, median_of, success_rate
+from volition.app._bench import decode as decode_bench
 from volition.app._bench import loop as loop_bench
 from volition.app._bench._bare import Rig
 
@@ -156,3 +157,35 @@ def test_a_demo_that_fails_is_no_figure(monkeypatch):
     monkeypatch.setattr(loop_bench, "_DEMO", ["surely-no-command"])
     with pytest.raises(SkipError, match="unknown command"):
         loop_bench._demo_memory(None)
+
+
+def test_decoding_is_skipped_with_a_reason_without_the_recordings(monkeypatch, tmp_path):
+    (first, *_) = decode_bench.measures(quick=True)
+    monkeypatch.delenv(decode_bench.DATA, raising=False)
+    assert "VOLITION_DATA is not set" in bench.measure(first)["note"]
+    monkeypatch.setenv(decode_bench.DATA, str(tmp_path))
+    assert "m1_stevenson_2011.mat is not below" in bench.measure(first)["note"]
+
+
+def test_goals_of_decoding_are_for_the_linear_decoder_alone():
+    items = list(decode_bench.measures(quick=False))
+    assert len(items) == 2 * 2 * len(decode_bench.SETS)
+    assert [m.goal for m in items[:4]] == [">= 0.82", ">= 0.69", "", ""]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [{"decoder": "wiener", "target": "velocity", "r2": [0.8, 0.7]}],
+        [
+            {"decoder": "wiener", "target": "position.x", "r2": 0.1},
+            {"decoder": "wiener", "target": "velocity", "r2": 0.75},
+            {"decoder": "wiener", "target": "velocity.x", "r2": 0.8},
+            {"decoder": "wiener", "target": "velocity.y", "r2": 0.7},
+        ],
+    ],
+)
+def test_both_axes_of_the_velocity_are_found(found):
+    other = [{"decoder": "kalman", "target": "velocity", "r2": [0.5, 0.4]}]
+    assert decode_bench.axes([*other, *found], "wiener") == [0.8, 0.7]
+    assert decode_bench.axes(other, "wiener") == []
