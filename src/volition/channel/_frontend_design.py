@@ -5,7 +5,7 @@ A Butterworth band-pass of order N (`scipy.signal.butter(N, band, "bandpass")`, 
     H(z) = k · Π (1 - z⁻¹)² / A_i(z) · Π (1 + z⁻¹)² / A_j(z),      A(z) = 1 + a₁z⁻¹ + a₂z⁻²,
 
 where the poles near z = 1 (low edge of the band) take the zeros at 1. There a direct form loses digits in float32: 1 + a₁
-+ a₂ is the square of a small angle and the input rides on a large slow potential. Written with the sum of outputs s as state,
++ a₂ is the square of a small angle, and the input rides on a large slow potential. With the sum of outputs s as state,
 
     y[n] = a₂·y[n-1] - κ·s[n-1] + (x[n] - x[n-1]),     s[n] = s[n-1] + y[n],     κ = 1 + a₁ + a₂,
 

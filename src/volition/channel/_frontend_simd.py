@@ -9,7 +9,7 @@ Import this only inside functions: it needs numba (extra `[fast]`).
 """
 
 # numba reads the arguments of an intrinsic's code generator by position: their names follow its documentation.
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def,misc"
 from __future__ import annotations
 
 import operator
@@ -62,6 +62,8 @@ def _call(builder: Any, name: str, result: Any, args: Any) -> Any:
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     """Pointer to an element of a C-contiguous array; the index is not checked."""
+    if array_type.layout != "C":
+        raise TypeError(f"vectors are loaded from and stored to C-contiguous arrays only, not {array_type}")
     view = context.make_array(array_type)(context, builder, array)
     offset = index[-1]
     if len(index) == 2:
@@ -121,6 +123,18 @@ def store(typing_context, array, c, value):
 
 
 @_intrinsic
+def store_short2(typing_context, array, i, c, value):
+    """Write the low halves of 16 integers to row `i` of an int16 matrix."""
+
+    def generate(context, builder, signature, args):
+        short = builder.trunc(args[3], _ir.VectorType(_ir.IntType(16), LANES))
+        _store(builder, _address(context, builder, signature.args[0], args[0], list(args[1:3])), short, 2)
+        return context.get_dummy_value()
+
+    return _types.void(array, _types.intp, _types.intp, I), generate
+
+
+@_intrinsic
 def store2(typing_context, array, i, c, value):
     """Write 16 neighbours of row `i` of a matrix."""
 
@@ -166,6 +180,12 @@ def absolute(typing_context, a):
 def to_float(typing_context, a):
     """int32 -> float32."""
     return F(I), lambda context, builder, signature, args: builder.sitofp(args[0], _LLVM["f"])
+
+
+@_intrinsic
+def to_int(typing_context, a):
+    """float32 -> int32, towards zero."""
+    return I(F), lambda context, builder, signature, args: builder.fptosi(args[0], _LLVM["i"])
 
 
 @_intrinsic
