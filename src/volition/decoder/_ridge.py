@@ -16,7 +16,7 @@ None of the expensive parts depends on y: any number of targets is solved at onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,34 +79,34 @@ class Weights:
         return out
 
 
-def solve_kernel(z: Float64, past: Ints, bins: Ints, y: Float64, choices: Sequence[Choice]) -> list[Weights]:
-    """Solve by the kernel matrix of the bins: for fewer bins than lags times channels."""
+def add_lag(K: Float64, base: Float64, past: Ints, lag: int) -> None:
+    """Add to the kernel matrix `E E'` of all bins what one more lag contributes: the kernel of the bins `lag` earlier."""
+    has = (past > lag)[lag:].astype(float)
+    if len(has):
+        K[lag:, lag:] += base[: len(has), : len(has)] * has[:, None] * has
+
+
+def solve_kernel(z: Float64, past: Ints, bins: Ints, y: Float64, choices: Sequence[Choice], K: Float64) -> list[Weights]:
+    """Solve by the kernel matrix `E E'` of the given bins, for choices of one number of lags."""
     from scipy.linalg import cho_factor, cho_solve
 
-    mean, short = y[bins].mean(0), past[bins]
-    found: dict[Choice, Weights] = {}
-    K, done = np.zeros((len(bins), len(bins))), 0
-    for choice in sorted(set(choices)):
-        for lag in range(done, choice.lags):
-            e = np.where((short > lag)[:, None], z[np.maximum(bins - lag, 0)], 0.0)
-            K += e @ e.T
-        done = choice.lags
-        same = (short[:, None] == short) & (short < choice.lags)
-        ridge = K * (1 + choice.ratio * same)
-        np.fill_diagonal(ridge, np.diag(ridge) + choice.penalty)
-        alpha = cho_solve(
-            cho_factor(ridge, lower=True, overwrite_a=True, check_finite=False), y[bins] - mean, check_finite=False
-        )
-        full = np.zeros((len(past), y.shape[1]))
-        full[bins] = alpha
+    mean, age, found = y[bins].mean(0), past[bins], []
+    full = np.zeros((len(past), y.shape[1]))
+    for choice in choices:
+        A = K.copy()
+        if choice.ratio:
+            A *= 1 + choice.ratio * ((age[:, None] == age) & (age < choice.lags))
+        np.fill_diagonal(A, np.diag(A) + choice.penalty)
+        factor = cho_factor(A, lower=True, overwrite_a=True, check_finite=False)
+        full[bins] = cho_solve(factor, y[bins] - mean, check_finite=False)
         W, of = cross(z, past, bins, choice.lags, full), []
         for h in range(1, choice.lags + 1):
             w = W[: h * z.shape[1]]
-            if h < choice.lags and choice.ratio:
-                w = w + choice.ratio * cross(z, past, bins[short == h], h, full)
+            if h < choice.lags and choice.ratio and (age == h).any():
+                w = w + choice.ratio * cross(z, past, bins[age == h], h, full)
             of.append(w)
-        found[choice] = Weights(of, mean)
-    return [found[c] for c in choices]
+        found.append(Weights(of, mean))
+    return found
 
 
 def solve_normal(
@@ -148,50 +148,72 @@ class Problem:
         self.z, self.past, self.y, self.lags = z, past, y, most_lags
         self._all = np.arange(len(z))
         self._kernel = len(z) <= most_lags * z.shape[1]
-        self._G = np.zeros((0, 0)) if self._kernel else gram(z, past, self._all, most_lags)
+        self._G = z @ z.T if self._kernel else gram(z, past, self._all, most_lags)
 
-    def solve(self, choices: Sequence[Choice], without: slice = slice(0, 0)) -> list[Weights]:
-        """The solutions on all bins but those of a block; history reaches back into the block (features, not targets)."""
-        out = self._all[without]
-        bins = np.delete(self._all, out)
-        if self._kernel:
-            return solve_kernel(self.z, self.past, bins, self.y, choices)
-        lags = max(c.lags for c in choices)
-        n = lags * self.z.shape[1]
-        G = self._G[:n, :n]
-        if len(out):
-            G = G - gram(self.z, self.past, out, lags)
-        b = cross(self.z, self.past, bins, lags, self.y - self.y[bins].mean(0))
-        return solve_normal(self.z, self.past, bins, self.y, choices, G, b)
+    def solve(self, choices: Sequence[Choice]) -> list[Weights]:
+        """The solutions on all bins."""
+        found = {choice: weights for _, choice, weights in self._solutions(choices, [slice(0, 0)])}
+        return [found[c] for c in choices]
 
-    def validate(self, choices: Sequence[Choice], folds: int) -> Errors:
+    def _solutions(self, choices: Sequence[Choice], parts: Sequence[slice]) -> Iterator[tuple[slice, Choice, Weights]]:
+        """Solutions without each of the blocks; history may reach back into the block (features, not targets)."""
+        if not self._kernel:
+            lags = max(c.lags for c in choices)
+            n = lags * self.z.shape[1]
+            for part in parts:
+                bins = np.delete(self._all, part)
+                G = self._G[:n, :n]
+                if len(bins) < len(self._all):
+                    G = G - gram(self.z, self.past, self._all[part], lags)
+                b = cross(self.z, self.past, bins, lags, self.y - self.y[bins].mean(0))
+                for choice, weights in zip(
+                    choices, solve_normal(self.z, self.past, bins, self.y, choices, G, b), strict=True
+                ):
+                    yield part, choice, weights
+            return
+        K, done = np.zeros_like(self._G), 0
+        for lags in sorted({c.lags for c in choices}):
+            for lag in range(done, lags):
+                add_lag(K, self._G, self.past, lag)
+            done = lags
+            mine = [c for c in choices if c.lags == lags]
+            for part in parts:
+                bins = np.delete(self._all, part)
+                sub = K[np.ix_(bins, bins)]
+                for choice, weights in zip(mine, solve_kernel(self.z, self.past, bins, self.y, mine, sub), strict=True):
+                    yield part, choice, weights
+
+    def validate(self, choices: Sequence[Choice], folds: int) -> dict[Choice, Errors]:
         """Squared errors on held-out blocks."""
         age = np.minimum(self.past, self.lags) - 1
-        squares = np.zeros((len(choices), self.lags, self.y.shape[1]))
-        for part in blocks(len(self.z), folds):
-            for i, weights in enumerate(self.solve(choices, part)):
-                error = self.y[part] - weights.predict(self.z, self.past, self._all[part])
-                np.add.at(squares[i], age[part], error**2)
-        total = np.zeros(squares.shape[1:])
-        np.add.at(total, age, (self.y - self.y.mean(0)) ** 2)
-        return Errors(squares, total, np.bincount(age, minlength=self.lags))
+        total = _by_age((self.y - self.y.mean(0)) ** 2, age, self.lags)
+        counts = np.bincount(age, minlength=self.lags)
+        found = {c: Errors(np.zeros_like(total), total, counts) for c in choices}
+        for part, choice, weights in self._solutions(list(found), blocks(len(self.z), folds)):
+            error = self.y[part] - weights.predict(self.z, self.past, self._all[part])
+            found[choice].squares[...] += _by_age(error**2, age[part], self.lags)
+        return found
+
+
+def _by_age(values: Float64, age: Ints, ages: int) -> Float64:
+    """Sums over the bins of each age, `[ages, columns]`."""
+    return np.stack([np.bincount(age, column, ages) for column in values.T], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Held-out squared errors `[choices, ages, targets]`, the targets' own squares `[ages, targets]`, bins of each age."""
+    """Held-out squared errors `[ages, targets]`, the targets' own squares about their mean, and the bins of each age."""
 
     squares: Float64
     total: Float64
     bins: Ints
 
-    def r2(self, columns: slice) -> Float64:
-        """R² of each choice, mean over the columns."""
-        r2: Float64 = (1 - self.squares[:, :, columns].sum(1) / self.total[:, columns].sum(0)).mean(-1)
-        return r2
+    def r2(self, columns: slice) -> float:
+        """R², mean over the columns."""
+        return float((1 - self.squares[:, columns].sum(0) / self.total[:, columns].sum(0)).mean())
 
-    def by_age(self, choice: int, columns: slice, fewest: int = 20) -> Float64:
+    def by_age(self, columns: slice, fewest: int = 20) -> Float64:
         """R² by bins since the border, pooled over the columns, 0..1; that of all bins for ages seen too rarely."""
-        squares, total = self.squares[choice, :, columns].sum(-1), self.total[:, columns].sum(-1)
+        squares, total = self.squares[:, columns].sum(-1), self.total[:, columns].sum(-1)
         r2: Float64 = np.where(self.bins >= fewest, 1 - squares / np.maximum(total, 1e-12), 1 - squares.sum() / total.sum())
         return r2.clip(0.0, 1.0)

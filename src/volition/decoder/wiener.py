@@ -13,7 +13,7 @@ A missing feature is replaced by its expectation, given the others and the outpu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -39,15 +39,17 @@ class WienerConfig:
         penalties: ridge penalties in bins (of standardised features).
         ratios: how far the weights of a shortened history may differ from the common ones: ratio of the prior variances.
             0 fills missing history with its mean.
-        most_weights: longer histories than this allows are not tried (features times lags, or bins if those are fewer):
-            the time of a fit grows with its third power.
+        most_weights: longer histories than this allows are not tried (features times lags).
+        most_unknowns: nor those with more unknowns (weights, or bins if those are fewer): the time of a fit grows with
+            their third power.
         folds: chronological blocks of the inner validation.
     """
 
     history_ms: tuple[float, ...] = (100.0, 200.0, 300.0, 450.0, 600.0, 750.0)
     penalties: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0, 10000.0, 100000.0)
     ratios: tuple[float, ...] = (1.0, 0.0, 3.0)
-    most_weights: int = 6000
+    most_weights: int = 16000
+    most_unknowns: int = 4000
     folds: int = 4
 
     def __post_init__(self) -> None:
@@ -58,8 +60,8 @@ class WienerConfig:
             raise ConfigError(f"penalties must be positive, got {self.penalties}")
         if not self.ratios or min(self.ratios) < 0:
             raise ConfigError(f"ratios must not be negative, got {self.ratios}")
-        if self.most_weights < 1 or self.folds < 2:
-            raise ConfigError("most_weights must be positive and folds at least 2")
+        if min(self.most_weights, self.most_unknowns) < 1 or self.folds < 2:
+            raise ConfigError("most_weights and most_unknowns must be positive and folds at least 2")
 
 
 class Wiener:
@@ -143,26 +145,38 @@ class Wiener:
     def _lags(self, z: Float64) -> list[int]:
         """Numbers of lags to try."""
         wanted = sorted({max(1, round(ms * NS_PER_MS / self._bin_ns)) for ms in self.config.history_ms})
-        allowed = [n for n in wanted if min(n * z.shape[1], len(z)) <= self.config.most_weights]
+        c, channels = self.config, z.shape[1]
+        allowed = [n for n in wanted if n * channels <= c.most_weights and min(n * channels, len(z)) <= c.most_unknowns]
         return allowed or [1]
 
     def _choose(
         self, problem: ridge.Problem, past: Ints, groups: Sequence[slice]
     ) -> list[tuple[ridge.Choice, float, Float64]]:
-        """For each group of targets the best choice, its R² on held-out blocks, and that by length of history."""
-        c = self.config
+        """For each group of targets the best choice, its R² on held-out blocks, and that by length of history.
+
+        The three are chosen one after the other, because they hardly depend on one another: the penalty at a middle length
+        of history, then the length, the ratio, and once more the penalty beside the one found.
+        """
+        c, lags = self.config, self._lags(problem.z)
+        penalties = sorted(c.penalties)
         ratios = c.ratios if (past < problem.lags).mean() > 0.01 else c.ratios[:1]  # hardly a border: nothing to choose
-        choices = [ridge.Choice(n, p, c.ratios[0]) for n in self._lags(problem.z) for p in c.penalties]
-        errors = problem.validate(choices, c.folds)
-        best = [_best(choices, errors, g) for g in groups]
-        if len(ratios) > 1:
-            more = sorted({ridge.Choice(b.lags, b.penalty, r) for b, _, _ in best for r in ratios[1:]})
-            extra = problem.validate(more, c.folds)
-            for i, (b, g) in enumerate(zip(best, groups, strict=True)):
-                mine = [j for j, m in enumerate(more) if (m.lags, m.penalty) == (b[0].lags, b[0].penalty)]
-                other = _best([more[j] for j in mine], ridge.Errors(extra.squares[mine], extra.total, extra.bins), g)
-                best[i] = max(b, other, key=lambda found: found[1])
-        return best
+        tried: dict[ridge.Choice, ridge.Errors] = {}
+        best = [ridge.Choice(lags[len(lags) // 2], penalties[0], c.ratios[0]) for _ in groups]
+
+        def variants(b: ridge.Choice, what: str) -> list[ridge.Choice]:
+            if what == "lags":
+                return [replace(b, lags=n) for n in lags]
+            if what == "ratio":
+                return [replace(b, ratio=r) for r in ratios]
+            i = penalties.index(b.penalty)
+            return [replace(b, penalty=p) for p in (penalties[max(0, i - 1) : i + 2] if what == "beside" else penalties)]
+
+        for what in ("penalty", "lags", "ratio", "beside"):
+            wanted = [variants(b, what) for b in best]
+            if fresh := sorted({v for w in wanted for v in w} - set(tried)):
+                tried |= problem.validate(fresh, c.folds)
+            best = [max(w, key=lambda v, g=g: tried[v].r2(g)) for w, g in zip(wanted, groups, strict=True)]  # type: ignore[misc]
+        return [(b, tried[b].r2(g), tried[b].by_age(g)) for b, g in zip(best, groups, strict=True)]
 
     def _constant(self, xs: Scale, ys: Scale) -> Wiener:
         """Nothing moves, or nothing fires: the mean."""
@@ -288,12 +302,6 @@ class Wiener:
         self.fitted = True
         self.reset()
         return self
-
-
-def _best(choices: Sequence[ridge.Choice], errors: ridge.Errors, columns: slice) -> tuple[ridge.Choice, float, Float64]:
-    r2 = errors.r2(columns)
-    i = int(r2.argmax())
-    return choices[i], float(r2[i]), errors.by_age(i, columns)
 
 
 def _scales(xs: Scale, ys: Scale) -> dict[str, NDArray[Any]]:
