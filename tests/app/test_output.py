@@ -81,6 +81,13 @@ def test_unwritable_place_is_one_line_and_leaves_nothing(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
+def test_looking_whether_a_place_can_be_written_makes_nothing(tmp_path):
+    _output.writable_parent(tmp_path / "a" / "b" / "rows.json", "--json")
+    assert list(tmp_path.iterdir()) == []
+    _output.write_whole(tmp_path / "a" / "b" / "rows.json", "x")
+    assert (tmp_path / "a" / "b" / "rows.json").read_text(encoding="utf-8") == "x"
+
+
 def test_a_folder_in_the_place_is_refused(tmp_path):
     (tmp_path / "rows.json").mkdir()
     with pytest.raises(ConfigError, match="is a folder"):

@@ -78,18 +78,18 @@ def machine() -> dict[str, Any]:
 
 
 def writable_parent(path: Path, what: str) -> None:
-    """Make the folder that `path` will stand in and see that it can be written, before any work is done.
+    """See that `path` could be written, before any work is done; nothing is made, so nothing is left if the work fails.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it could not.
     """
     import tempfile
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(21, "is a folder")
-        with tempfile.TemporaryFile(dir=path.parent):
+        above = next(p for p in path.absolute().parents if p.exists())
+        with tempfile.TemporaryFile(dir=above):
             pass
     except OSError as error:
         raise ConfigError(f"{what} {path}: cannot be written: {error.strerror or error}; choose another place") from None
@@ -104,7 +104,11 @@ def write_whole(path: Path, content: str | bytes, what: str = "output") -> None:
     import tempfile
 
     writable_parent(path, what)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: cannot be written: {error.strerror or error}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
