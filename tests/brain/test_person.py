@@ -22,9 +22,10 @@ def see(position, goal, *, radius=0.015, click=False):
 
 
 class World:
-    """A massless cursor that does what is meant, shown `delay` bins late."""
+    """A massless cursor that does `answer` times what is meant, shown `delay` bins late."""
 
-    def __init__(self, person, delay=10, setup=SETUP):
+    def __init__(self, person, delay=10, setup=SETUP, answer=1.0):
+        self.answer = answer
         person.prepare(setup)
         self.person, self.goal = person, np.zeros(2)
         self.path = [np.zeros(2)]
@@ -38,7 +39,7 @@ class World:
         self.views = [*self.views[1:], see(self.at, self.goal, click=click)]
         self.person.step(self.views[0], stim)
         meant = self.person.intended()
-        self.path.append(np.clip(self.at + DT * meant[:2].astype(float), -0.1, 0.1))
+        self.path.append(np.clip(self.at + DT * self.answer * meant[:2].astype(float), -0.1, 0.1))
         return meant
 
 
@@ -77,6 +78,17 @@ def test_believed_position_is_the_true_one_where_command_and_motion_agree():
             before = world.at
             world.step()
             assert np.allclose(world.person.policy.believed, before, atol=1e-7)
+
+
+@pytest.mark.parametrize("answer", [0.5, 1.0, 1.5])
+def test_the_internal_model_learns_how_strongly_the_body_answers(answer):
+    world = World(Person(), answer=answer)
+    goals = 0.08 * np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    for goal in goals:
+        world.goal = goal
+        for _ in range(50):
+            world.step()
+    assert world.person.policy.gain == pytest.approx(answer, abs=0.1)
 
 
 def overshoot(config, delay):

@@ -26,6 +26,8 @@ class PolicyConfig:
         visual_delay_ms: how late the picture is, ms (200: Willett 2019; Golub 2015 finds 100-250).
         approach_ms: near the goal the speed is distance / this time, ms (assumption: full push beyond 4.5 cm at 0.3 m/s).
         hold_fraction: inside this fraction of the goal's radius it does not push at all (assumption).
+        learn_s: time constant with which the internal model's gain follows what the body did with the commands, s
+            (assumption; people adapt to a decoder's dynamics within tens of trials: Golub et al. 2015).
         motor_noise: standard deviation of the command's noise as a fraction of its speed (that it grows with the command:
             Harris & Wolpert 1998; the value is an assumption).
         motor_noise_ms: correlation time of that noise, ms (assumption).
@@ -40,6 +42,7 @@ class PolicyConfig:
     visual_delay_ms: float = 200.0
     approach_ms: float = 150.0
     hold_fraction: float = 0.3
+    learn_s: float = 20.0
     motor_noise: float = 0.15
     motor_noise_ms: float = 100.0
     click_fraction: float = 0.7
@@ -56,7 +59,7 @@ class PolicyConfig:
         """
         if not 0 <= self.visual_delay_ms <= 2000:
             raise ConfigError(f"person: visual_delay_ms must be 0..2000, got {self.visual_delay_ms}")
-        for name in ("approach_ms", "motor_noise_ms"):
+        for name in ("approach_ms", "motor_noise_ms", "learn_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must be positive, got {getattr(self, name)}")
         for name in ("click_after_ms", "click_ms", "click_rest_ms", "motor_noise"):
@@ -72,7 +75,8 @@ class Policy:
 
     With p the seen position (t - delay), u(t) the planned velocities, g the goal of radius r:
 
-        x(t) = p + dt * sum of u over the delay                      (internal model, motor gain 1)
+        x(t) = p + g dt * sum of u over the delay                    (internal model of gain g)
+        g    = <seen motion . u(t - delay)> / <|u(t - delay)|^2>     (running means over learn_s; 1 at first, 0..2)
         |u|  = min(max_speed, max(0, |g - x| - hold r) / approach)   (piecewise linear in distance)
         v    = u + motor_noise |u| n                                 (n: AR(1), unit variance, per axis)
 
@@ -89,6 +93,12 @@ class Policy:
         self._low, self._high = (self._pick(np.asarray(side)) for side in setup.workspace)
         bins = round(config.visual_delay_ms / bin_ms)
         self._plans: deque[list[float]] = deque([[0.0] * len(axes) for _ in range(bins)], maxlen=bins)
+        self._gone = [0.0] * len(axes)  # the plan whose effect is the newest one seen
+        self._seen: list[float] | None = None
+        # As if the whole time constant had been spent at half speed with gain 1.
+        self._forget = math.exp(-self._dt / config.learn_s)
+        self._meant = self._moved = (0.5 * self._top) ** 2 / (1.0 - self._forget)
+        self.gain = 1.0
         self._keep = math.exp(-bin_ms / config.motor_noise_ms)
         self._noise = [0.0] * len(axes)
         self._bins = tuple(
@@ -111,7 +121,10 @@ class Policy:
             felt: how strong a touch is felt, 0..1.
         """
         config, dt = self._config, self._dt
-        at = [p + dt * sum(u) for p, u in zip(self._pick(view.body.position), self._past(), strict=True)]
+        seen = self._pick(view.body.position)
+        self._learn(seen)
+        drift = self.gain * dt
+        at = [p + drift * sum(u) for p, u in zip(seen, self._past(), strict=True)]
         at = [min(max(p, low), high) for p, low, high in zip(at, self._low, self._high, strict=True)]
         self.believed = at
         offset = [g - p for g, p in zip(self._pick(view.goal.position), at, strict=True)]
@@ -120,8 +133,18 @@ class Policy:
         speed = min(self._top, max(0.0, distance - config.hold_fraction * radius) * 1e3 / config.approach_ms)
         speed *= 1.0 - config.slow_on_touch * felt
         plan = [speed * o / distance for o in offset] if distance > 0 else [0.0] * len(offset)
+        self._gone = self._plans[0] if self._plans else plan
         self._plans.append(plan)
         return self._with_noise(plan, speed), self._click(view.goal.click and distance <= config.click_fraction * radius)
+
+    def _learn(self, seen: list[float]) -> None:
+        """What became of the plan whose effect is seen now: a decoder moves the body more, or less, than was meant."""
+        last, self._seen = self._seen or seen, seen
+        self._meant = self._forget * self._meant + sum(u * u for u in self._gone)
+        self._moved = self._forget * self._moved + sum(
+            u * (p - q) / self._dt for u, p, q in zip(self._gone, seen, last, strict=True)
+        )
+        self.gain = min(max(self._moved / self._meant, 0.0), 2.0)
 
     def _past(self) -> list[tuple[float, ...]]:
         """Per axis the plans whose effect is not seen yet."""
