@@ -12,6 +12,7 @@ Exit codes: 0 done, 1 the answer is no (a replay that differs, a goal that was m
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from volition.errors import UnknownNameError, VolitionError
 _APP = Path(__file__).parent / "app"
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def commands() -> dict[str, Path]:
@@ -84,8 +86,6 @@ def _say(text: str) -> None:
 
 def _drop_stdout() -> None:
     """Send what is still to be written nowhere: the reader is gone, and the interpreter would complain at exit."""
-    import os
-
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, sys.stdout.fileno())
@@ -104,6 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    for variable in _THREADS:
+        # Before NumPy is imported: a loop's matrices are small, and threads that wait for each other on a busy machine
+        # made the same calibration take ten times as long.
+        os.environ.setdefault(variable, "1")
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

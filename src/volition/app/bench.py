@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +112,6 @@ def main(options: Bench) -> int:
         return 0
     if options.name not in benches():
         raise UnknownNameError("bench", options.name, benches())
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # one core; must stand before NumPy is imported
-        os.environ.setdefault(variable, "1")
     if options.json is not None:
         writable_parent(options.json, "--json")
     store = Store(options.output / f"{options.name}.json", options.fresh)

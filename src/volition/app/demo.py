@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -163,7 +162,6 @@ def _print(options: Demo, report: Report, controls: Mapping[str, Report], folder
 
 def main(options: Demo) -> int:
     """Calibrate, reach, run the controls, print the scoreboard, write the report."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported: a loop's matrices are small
     from volition import __version__
     from volition.app._interrupt import Interrupt
     from volition.view.report import save, story_of
