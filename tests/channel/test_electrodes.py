@@ -2,9 +2,19 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 from volition.channel._electrodes import Electrodes, ElectrodesConfig
-from volition.channel._electrodes_design import BANDS_HZ, POTENTIAL_HZ, TOP_HZ, artefact, rates, seeds, templates
+from volition.channel._electrodes_design import (
+    BANDS_HZ,
+    POTENTIAL_HZ,
+    TOP_HZ,
+    artefact,
+    filtered_templates,
+    rates,
+    seeds,
+    templates,
+)
 from volition.channel._electrodes_preset import Preset
 from volition.errors import ConfigError, InputError, UnknownNameError
 from volition.signal import Spikes
@@ -230,3 +240,12 @@ def test_bad_input_says_what_to_do(tmp_path):
             ElectrodesConfig(**wrong)
     with pytest.raises(ConfigError, match="12 kHz"):
         Electrodes(None, 4, 1_000, np.random.default_rng(0))
+
+
+def test_snr_is_what_is_asked_for():
+    e = Electrodes(ElectrodesConfig(snr=6.0, adc="ideal", railed=0.0), 119, FS, np.random.default_rng(0))
+    sos = butter(4, [250, 5_000], "bandpass", fs=FS, output="sos")
+    quiet = sosfilt(sos, e.voltage(None, 6_000).astype(float), axis=0)[1_500:]
+    noise = np.median(np.abs(quiet), axis=0) / 0.6745
+    alone = np.ptp(filtered_templates(FS), axis=1)[e._sources.width[:119]] * e._sources.gain[:119].max(axis=1)
+    np.testing.assert_allclose(np.median(alone / (2 * noise)), 6.0, rtol=0.06)

@@ -14,8 +14,10 @@ from volition.channel._electrodes_design import (
     Happenings,
     Sources,
     artefact,
+    filtered_templates,
     rates,
     seeds,
+    spike_band_noise,
     templates,
 )
 from volition.channel._electrodes_preset import Preset
@@ -42,7 +44,7 @@ class ElectrodesConfig:
         line_lsb: RMS of line noise, LSB (recorded: median 0.2, 95th percentile 1.3).
         dead: part of the channels that give one constant code.
         railed: part that sit at a rail most of the time; negative: as in the preset.
-        snr: peak-to-peak of every unit over twice its channel's noise; 0: as in the preset, where most units are faint.
+        snr: peak-to-peak of every unit over twice its channel's noise, in 250-5,000 Hz; 0: as in the preset, mostly faint.
         height_jitter: standard deviation of a unit's spike height from spike to spike.
         refractory_ms: least distance of two spikes of a unit where only counts are given, ms.
         artefact_far_lsb: height of a stimulation artefact on every channel, LSB per µA.
@@ -157,8 +159,10 @@ class Electrodes:
         self.dead[broken[railed : railed + round(cfg.dead * n)]] = True
         slow = np.sqrt(preset.power[row, :4].sum(axis=1))
         amplitude[:4, self.railed] *= (_RAILED_LSB / np.maximum(slow, 1e-9))[self.railed]
-        noise = np.sqrt(preset.power[row, 4:].sum(axis=1))
-        trough = preset.trough[row] if cfg.snr == 0 else cfg.snr * 2 * noise / 1.3
+        trough = preset.trough[row]
+        if cfg.snr > 0:
+            span = np.ptp(filtered_templates(self.fs), axis=1)[preset.width[row]]
+            trough = cfg.snr * 2 * spike_band_noise(preset.power[row, 4:], self.fs) / span
         self.rate_hz = preset.rate_hz[row].copy()
         alive = ~self.dead
         phase = rng.uniform(0, 2 * np.pi, n)

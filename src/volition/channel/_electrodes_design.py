@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from volition.channel._frontend_design import band_pass
 from volition.signal import Float32, Float64
 
 HASH_HZ, PINK_HZ, FLOOR = 1260.0, 120.0, 0.04
@@ -120,6 +121,22 @@ def templates(fs: float) -> Float32:
         w = -np.exp(-0.5 * (t / width) ** 2) + after * np.exp(-0.5 * ((t - late) / (0.5 * late)) ** 2)
         out.append(w / -w.min(axis=1, keepdims=True))
     return np.array(out, np.float32)
+
+
+def filtered_templates(fs: float) -> Float64:
+    """The templates as they look behind the spike filter (250-5,000 Hz), `[6, samples]`, 40 samples added on either side."""
+    from scipy.signal import sosfilt
+
+    sos = band_pass(4, (250.0, 5000.0), fs).sos
+    return np.array([sosfilt(sos, np.pad(w[0], (40, 40))) for w in templates(fs)])
+
+
+def spike_band_noise(power: Float64, fs: float) -> Float64:
+    """Standard deviation in 250-5,000 Hz, LSB, of pink and hash of `[n, 2]` power in their own bands."""
+    at = rates(fs)
+    pink = _power(at.pink_pole, fs, 250.0, 5000.0) / _power(at.pink_pole, fs, 250.0, 1000.0)
+    rest = _power(at.hash_pole, fs, 250.0, 5000.0, at.floor) / _power(at.hash_pole, fs, 1000.0, 5000.0, at.floor)
+    return np.asarray(np.sqrt(power @ np.array([pink, rest])))
 
 
 def artefact(fs: float) -> Float32:

@@ -233,7 +233,7 @@ class Kernel:
         _generate(
             out, start, s.rates.tick, self._poles, s.rates.potential_pole.astype(f32), self._seed, self._seed_own,
             self._seed_shared, self._own, self._shared, self._fast, self._slow, s.own, s.shared, s.line, what.line,
-            s.array_of, self._level, self._ring, self._fine, s.table, what.sample, what.channel, what.phase, what.height, s.template,
-            s.width, s.first, s.gain, what.pulse, what.pulse_height, s.artefact,
+            s.array_of, self._level, self._ring, self._fine, s.table, what.sample, what.channel, what.phase, what.height,
+            s.template, s.width, s.first, s.gain, what.pulse, what.pulse_height, s.artefact,
         )  # fmt: skip
         return out

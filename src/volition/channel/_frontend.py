@@ -194,6 +194,11 @@ class FrontEnd:
         """Number of the next sample to come."""
         return self._at
 
+    @property
+    def bin(self) -> int:
+        """Number of the bin that is being filled."""
+        return self._bin
+
     def rms(self) -> Float64:
         """Running RMS of the spike band, LSB."""
         return np.asarray(np.sqrt(self._engine.mean_square()))

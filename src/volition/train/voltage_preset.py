@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from volition.channel._adc import CODES, learn_widths
 from volition.channel._electrodes import Electrodes, ElectrodesConfig
-from volition.channel._electrodes_design import BANDS_HZ, TOP_HZ, templates
+from volition.channel._electrodes_design import BANDS_HZ, TOP_HZ, filtered_templates
 from volition.channel._electrodes_preset import Preset
 from volition.channel._frontend import FrontEnd, FrontEndConfig
 from volition.channel._frontend_design import band_pass
@@ -175,17 +175,9 @@ def simulate(preset: str, channels: int, fs: float, seconds: float, seed: int) -
     return np.ascontiguousarray(np.concatenate(chunks)[round(0.5 * fs) :])
 
 
-def _filtered(fs: float) -> Float64:
-    """The templates as they look behind the spike filter, `[4, samples]`, padded by 40 samples on either side."""
-    from scipy.signal import sosfilt
-
-    sos = band_pass(4, (250.0, 5000.0), fs).sos
-    return np.array([sosfilt(sos, np.pad(w[0], (40, 40))) for w in templates(fs)])
-
-
 def _widths(shape: Float64, fs: float) -> NDArray[np.int64]:
     """Which template, filtered as the recording was, looks most like each mean waveform (aligned at the trough)."""
-    kinds = _filtered(fs)
+    kinds = filtered_templates(fs)
     out = np.arange(len(shape)) % 3
     for c in np.nonzero(shape.any(axis=1))[0]:
         t = int(np.clip(shape[c].argmin(), 4, shape.shape[1] - 13))
@@ -211,7 +203,7 @@ def fit(x: NDArray[np.int16], fs: float, scratch: Path, rounds: int = 10) -> Pre
     real = measure(x, fs)
     tall = np.nan_to_num(real.snr, nan=0.0) > 4.8
     width = _widths(real.shape, fs)
-    kinds = _filtered(fs)[width]
+    kinds = filtered_templates(fs)[width]
     depth = np.where(tall, np.nan_to_num(real.snr, nan=0.0) * 2 / np.ptp(kinds, axis=1), 5.2 / -kinds.min(axis=1))
     rate = np.maximum(real.rate_hz, 0.05)
     preset = Preset(real.power[:6].T.copy(), real.offset, rate, depth * real.noise, width, 0.0)
