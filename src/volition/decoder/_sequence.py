@@ -103,6 +103,11 @@ def agree(who: str, learnt: tuple[int, int], setup: Setup) -> None:
         )
 
 
+def unfitted(who: str) -> ConfigError:
+    """What a decoder says that is asked before it has learnt anything."""
+    return ConfigError(f"this {who} has learnt nothing yet: fit it, or restore a saved one")
+
+
 def saved(who: str, arrays: Mapping[str, NDArray[Any]], names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The arrays of a saved decoder.
 

@@ -113,12 +113,17 @@ def update(prior: Float64, J: Float64) -> Float64:
     return (P + P.T) / 2
 
 
+def alike(P: Float64, before: Float64, tolerance: float) -> bool:
+    """Whether a covariance has stopped changing (one of a state without dimensions never changes)."""
+    return bool(np.abs(P - before).max(initial=0.0) <= tolerance * np.abs(P).max(initial=1e-12))
+
+
 def covariances(m: Movement, J: Float64, most: int = 500) -> list[Float64]:
     """Posterior covariance in the first bin after a border, the second, ... until it settles (or `most` of them)."""
     found = [update(m.S, J)]
     for _ in range(most):
         found.append(update(m.A @ found[-1] @ m.A.T + m.W, J))
-        if np.abs(found[-1] - found[-2]).max() <= _SETTLED * max(1e-12, np.abs(found[-1]).max()):
+        if alike(found[-1], found[-2], _SETTLED):
             break
     return found
 
@@ -150,7 +155,7 @@ def run(A: Float64, gains: Float64, J: Float64, U: Float64, past: Ints) -> Float
         if age > 1:
             S[now] += S[now - 1] @ M[age - 1].T
     power, reach, longest = M[-1], 1, int(past.max(initial=0)) - settled
-    while reach <= longest and np.abs(power).max() > 1e-13:
+    while reach <= longest and np.abs(power).max(initial=0.0) > 1e-13:
         now = np.flatnonzero(past - reach >= settled)
         S[now] += S[now - reach] @ power.T
         power, reach = power @ power, 2 * reach

@@ -23,7 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volition.decoder import _state_space as model
-from volition.decoder._sequence import Scale, agree, blocks, by_steps, history, inputs, saved, score, shaped, training
+from volition.decoder._sequence import (
+    Scale,
+    agree,
+    blocks,
+    by_steps,
+    history,
+    inputs,
+    saved,
+    score,
+    shaped,
+    training,
+    unfitted,
+)
 from volition.errors import ConfigError, InputError
 from volition.signal import Bool, Float32, Float64
 from volition.stage import Port, Setup, Spec
@@ -131,6 +143,7 @@ class Kalman:
         arrays: dict[str, NDArray[Any]] = {"mean": xs.mean, "y_mean": ys.mean, "y_sd": ys.sd, "y_live": ys.live}
         k = target.shape[1]
         if k == 0 or not xs.live.any():
+            self.chosen, self.validation = {}, float("nan")
             return self._take({**arrays, **_nothing(self._features, k)})
         choice, self.validation = self._choose(z, mask, target, past)
         m, C, noise = _parts(z, mask, target, past, (choice.lead, choice.order), self.config.penalty)
@@ -183,6 +196,8 @@ class Kalman:
 
     def step(self, x: Float32, mask: Bool) -> Float32:
         """One bin; see the module. Costs one product of `[n, features]` once the gain has settled for this mask."""
+        if not self.fitted:
+            raise unfitted("kalman")
         if mask.any():
             key = np.packbits(mask).tobytes()
             seen = self._masks.get(key) or self._observed(key, mask)
@@ -212,7 +227,7 @@ class Kalman:
         self._s = s + P @ (u - seen.J @ s)
         self.confidence = self._belief(P)
         self._rests_on = None
-        if self._age > len(self._all.P) and np.abs(P - self._P).max() <= 1e-8 * np.abs(P).max():
+        if self._age > len(self._all.P) and model.alike(P, self._P, 1e-8):
             self._rests_on = key
             if key:
                 seen.P = P[None]
@@ -236,6 +251,8 @@ class Kalman:
 
     def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
         """`[bins, features]` -> `[bins, k]`, as repeated `step`; afterwards the history is forgotten."""
+        if not self.fitted:
+            raise unfitted("kalman")
         x, mask = inputs(X, mask, self._features)
         past = history(segments, len(x))
         self.reset()

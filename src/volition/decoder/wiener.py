@@ -22,7 +22,19 @@ from numpy.typing import NDArray
 
 from volition.decoder import _ridge as ridge
 from volition.decoder._impute import Imputer, covariance
-from volition.decoder._sequence import Ints, Scale, agree, by_steps, history, inputs, saved, shaped, target, training
+from volition.decoder._sequence import (
+    Ints,
+    Scale,
+    agree,
+    by_steps,
+    history,
+    inputs,
+    saved,
+    shaped,
+    target,
+    training,
+    unfitted,
+)
 from volition.errors import ConfigError, InputError
 from volition.signal import NS_PER_MS, Bool, Float32, Float64
 from volition.stage import Port, Setup, Spec
@@ -181,6 +193,7 @@ class Wiener:
     def _constant(self, xs: Scale, ys: Scale) -> Wiener:
         """Nothing moves, or nothing fires: the mean."""
         n = int(xs.live.sum())
+        self.chosen, self.validation = {}, float("nan")
         one = {"weights": np.zeros((1, n, int(ys.live.sum()))), "trust": np.zeros(1), "S": np.eye(n + int(ys.live.sum()))}
         return self._take({**_scales(xs, ys), **one})
 
@@ -196,6 +209,8 @@ class Wiener:
 
     def step(self, x: Float32, mask: Bool) -> Float32:
         """One bin: one product with the weights `[k, history * features]`."""
+        if not self.fitted:
+            raise unfitted("wiener")
         if self._at == 0:
             self._window[_ROOM:] = self._window[:-_ROOM]
             self._at = _ROOM
@@ -229,6 +244,8 @@ class Wiener:
 
     def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
         """`[bins, features]` -> `[bins, k]`, as repeated `step`; afterwards the history is forgotten."""
+        if not self.fitted:
+            raise unfitted("wiener")
         x, mask = inputs(X, mask, self._features)
         past = history(segments, len(x))
         if mask is not None:
@@ -293,10 +310,10 @@ class Wiener:
         lags, n, k = len(self._trust), len(self._mean), len(self._y_mean)
         starts = np.arange(lags + 1) * np.arange(1, lags + 2) // 2
         parts = [learnt["weights"][a:b] for a, b in pairwise(starts.tolist())]
-        self._standard = [p.reshape(-1, k) for p in parts]
+        self._standard = [p.reshape(len(p) * n, k) for p in parts]
         raw = [p / self._sd[:, None] * self._y_sd for p in parts]
         self._bias = [self._y_mean - np.einsum("lnk,n->k", p, self._mean) for p in raw]
-        self._W = [np.ascontiguousarray(p.reshape(-1, k).T, np.float32) for p in raw]
+        self._W = [np.ascontiguousarray(p.reshape(len(p) * n, k).T, np.float32) for p in raw]
         self._lags_used = lags
         self._window = np.zeros((_ROOM + lags, n), np.float32)
         self.fitted = True
