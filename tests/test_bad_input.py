@@ -16,8 +16,6 @@ READERS = {
     "run": ["run", "--brain", "replay", "--set", "brain.file=FILE", "--seconds", "1"],
 }
 
-READERS = {name: args for name, args in READERS.items() if name in cli.commands()}
-
 
 def session(**changed: object) -> dict[str, object]:
     """What a small session holds, under the names of a layout that ships."""

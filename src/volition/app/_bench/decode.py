@@ -36,41 +36,48 @@ def rows(file: Path) -> list[dict[str, Any]]:
         raise SkipError("this volition has no command decode") from None
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         found = Path(folder) / "rows.json"
-        args = [str(file), "--json", str(found), "--output", str(Path(folder) / "out")]
+        args = [str(file), "--json", str(found), "--output", str(Path(folder) / "out"), "--control"]
         module.main(parse(module.Decode, "volition decode", "", args))
         content: list[dict[str, Any]] = json.loads(found.read_text(encoding="utf-8"))["rows"]
         return content
 
 
-def axes(found: list[dict[str, Any]], decoder: str) -> list[float]:
-    """R² of the velocity's x and y."""
-    mine = [row for row in found if row["decoder"] == decoder and str(row["target"]).startswith("velocity")]
-    each = [row["r2"] for row in mine if str(row["target"]).endswith((".x", ".y"))]
-    return each or next((row["r2"] for row in mine if isinstance(row["r2"], list)), [])
+def figure(found: list[dict[str, Any]], decoder: str, key: str) -> Any:
+    """A figure of a decoder of the velocity, or None."""
+    return next((row.get(key) for row in found if (row["decoder"], row["target"]) == (decoder, "velocity")), None)
 
 
-def _r2(file: str, decoder: str, axis: int) -> Found:
+def _measured(file: str, decoder: str, key: str, axis: int | None = None) -> Found:
     root = os.environ.get(DATA)
     if not root:
         raise SkipError(f"{DATA} is not set: real recordings are not here")
     path = Path(root) / file
     if not path.exists():
         raise SkipError(f"{file} is not below {DATA}")
-    found = axes(rows(path), decoder)
-    if len(found) != 2:
+    found = figure(rows(path), decoder, key)
+    if found is None:
         raise SkipError(f"decode says nothing of {decoder} and velocity on {path.name}")
-    return Found(found[axis])
+    return Found(found if axis is None else found[axis])
 
 
 def measures(quick: bool) -> Iterator[Measure]:
     """All rows; `quick` takes the first session."""
     for name, file, goals in SETS[: 1 if quick else None]:
         for decoder in _DECODERS:
+            how = {"file": Path(file).name, "decoder": decoder}
             for axis, goal in enumerate(goals):
                 yield Measure(
                     f"R² of velocity {'xy'[axis]}, {name}, {decoder}",
                     "1",
-                    lambda f=file, d=decoder, a=axis: _r2(f, d, a),  # type: ignore[misc]
+                    lambda f=file, d=decoder, a=axis: _measured(f, d, "r2_axes", a),  # type: ignore[misc]
                     at_least=goal if decoder == "wiener" else None,
-                    parameters={"file": Path(file).name, "decoder": decoder},
+                    parameters=how,
+                )
+            for which, most in (("median", 0.02), ("max", 0.10)):
+                yield Measure(
+                    f"R² against shifted movement, {which} of 20, {name}, {decoder}",
+                    "1",
+                    lambda f=file, d=decoder, w=which: _measured(f, d, f"control_{w}"),  # type: ignore[misc]
+                    at_most=most,
+                    parameters=how,
                 )
