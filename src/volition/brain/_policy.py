@@ -17,6 +17,8 @@ from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, View
 from volition.stage import Setup
 
+_TRUST = 2.0  # s of full-speed movement that the belief in a gain of 1 weighs at first (assumption)
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -24,10 +26,11 @@ class PolicyConfig:
 
     Attributes:
         visual_delay_ms: how late the picture is, ms (200: Willett 2019; Golub 2015 finds 100-250).
-        approach_ms: near the goal the speed is distance / this time, ms (assumption: full push beyond 4.5 cm at 0.3 m/s).
+        approach_ms: near the goal the speed is distance / this time, ms (assumption, chosen
+            among 100-600 because control was best at 100-150: full push beyond 4.5 cm at 0.3 m/s).
+        learn_gain_s: time constant with which it learns how strongly the body answers, s (that users adapt their internal
+            model: Golub 2015; the value is an assumption); 0: it always believes in a gain of 1.
         hold_fraction: inside this fraction of the goal's radius it does not push at all (assumption).
-        learn_s: time constant with which the internal model's gain follows what the body did with the commands, s
-            (assumption; people adapt to a decoder's dynamics within tens of trials: Golub et al. 2015).
         motor_noise: standard deviation of the command's noise as a fraction of its speed (that it grows with the command:
             Harris & Wolpert 1998; the value is an assumption).
         motor_noise_ms: correlation time of that noise, ms (assumption).
@@ -41,8 +44,8 @@ class PolicyConfig:
 
     visual_delay_ms: float = 200.0
     approach_ms: float = 150.0
+    learn_gain_s: float = 20.0
     hold_fraction: float = 0.3
-    learn_s: float = 20.0
     motor_noise: float = 0.15
     motor_noise_ms: float = 100.0
     click_fraction: float = 0.7
@@ -59,10 +62,10 @@ class PolicyConfig:
         """
         if not 0 <= self.visual_delay_ms <= 2000:
             raise ConfigError(f"person: visual_delay_ms must be 0..2000, got {self.visual_delay_ms}")
-        for name in ("approach_ms", "motor_noise_ms", "learn_s"):
+        for name in ("approach_ms", "motor_noise_ms"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must be positive, got {getattr(self, name)}")
-        for name in ("click_after_ms", "click_ms", "click_rest_ms", "motor_noise"):
+        for name in ("click_after_ms", "click_ms", "click_rest_ms", "motor_noise", "learn_gain_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must not be negative, got {getattr(self, name)}")
         for name in ("hold_fraction", "click_fraction", "slow_on_touch"):
@@ -75,12 +78,17 @@ class Policy:
 
     With p the seen position (t - delay), u(t) the planned velocities, g the goal of radius r:
 
-        x(t) = p + g dt * sum of u over the delay                    (internal model of gain g)
-        g    = <seen motion . u(t - delay)> / <|u(t - delay)|^2>     (running means over learn_s; 1 at first, 0..2)
-        |u|  = min(max_speed, max(0, |g - x| - hold r) / approach)   (piecewise linear in distance)
-        v    = u + motor_noise |u| n                                 (n: AR(1), unit variance, per axis)
+        x(t) = p + G dt * sum of u over the delay                        (internal model)
+        |u|  = min(max_speed, max(0, |g - x| - hold r) / (approach G))   (piecewise linear in distance)
+        v    = u + motor_noise |u| n                                     (n: AR(1), unit variance, per axis)
 
-    The plan u is what the internal model knows of; v is what is carried out, encoded, and called the intention.
+    The plan u is what the internal model knows of; v is what is carried out, encoded, and called the intention. The motor
+    gain G, 1 at first and kept in 0.2..2, is learnt: regression of what was seen to happen on what had been planned for it,
+    over windows as long as the delay, forgetting exponentially. Without a visual delay nothing is learnt.
+
+    Attributes:
+        believed: x, m.
+        gain: G.
     """
 
     def __init__(self, config: PolicyConfig, axes: tuple[int, ...], setup: Setup, rng: np.random.Generator) -> None:
@@ -93,12 +101,11 @@ class Policy:
         self._low, self._high = (self._pick(np.asarray(side)) for side in setup.workspace)
         bins = round(config.visual_delay_ms / bin_ms)
         self._plans: deque[list[float]] = deque([[0.0] * len(axes) for _ in range(bins)], maxlen=bins)
-        self._gone = [0.0] * len(axes)  # the plan whose effect is the newest one seen
-        self._seen: list[float] | None = None
-        # As if the whole time constant had been spent at half speed with gain 1.
-        self._forget = math.exp(-self._dt / config.learn_s)
-        self._meant = self._moved = (0.5 * self._top) ** 2 / (1.0 - self._forget)
+        self._shown: deque[list[float]] = deque(self._plans, maxlen=bins)  # plans whose effect is in the picture
+        self._seen: deque[list[float]] = deque(maxlen=bins + 1)
         self.gain = 1.0
+        self._forget = math.exp(-self._dt / config.learn_gain_s) if config.learn_gain_s > 0 else 1.0
+        self._power = self._answer = _TRUST * (self._dt * bins * self._top) ** 2
         self._keep = math.exp(-bin_ms / config.motor_noise_ms)
         self._noise = [0.0] * len(axes)
         self._bins = tuple(
@@ -122,33 +129,37 @@ class Policy:
         """
         config, dt = self._config, self._dt
         seen = self._pick(view.body.position)
-        self._learn(seen)
-        drift = self.gain * dt
-        at = [p + drift * sum(u) for p, u in zip(seen, self._past(), strict=True)]
+        if config.learn_gain_s > 0 and self._plans:
+            self._learn(seen)
+        at = [p + self.gain * dt * u for p, u in zip(seen, self._sums(self._plans), strict=True)]
         at = [min(max(p, low), high) for p, low, high in zip(at, self._low, self._high, strict=True)]
         self.believed = at
         offset = [g - p for g, p in zip(self._pick(view.goal.position), at, strict=True)]
         distance = math.hypot(*offset)
         radius = view.goal.radius
-        speed = min(self._top, max(0.0, distance - config.hold_fraction * radius) * 1e3 / config.approach_ms)
+        far = max(0.0, distance - config.hold_fraction * radius)
+        speed = min(self._top, far * 1e3 / (config.approach_ms * self.gain))
         speed *= 1.0 - config.slow_on_touch * felt
         plan = [speed * o / distance for o in offset] if distance > 0 else [0.0] * len(offset)
-        self._gone = self._plans[0] if self._plans else plan
+        if self._plans:
+            self._shown.append(self._plans[0])
         self._plans.append(plan)
         return self._with_noise(plan, speed), self._click(view.goal.click and distance <= config.click_fraction * radius)
 
-    def _learn(self, seen: list[float]) -> None:
-        """What became of the plan whose effect is seen now: a decoder moves the body more, or less, than was meant."""
-        last, self._seen = self._seen or seen, seen
-        self._meant = self._forget * self._meant + sum(u * u for u in self._gone)
-        self._moved = self._forget * self._moved + sum(
-            u * (p - q) / self._dt for u, p, q in zip(self._gone, seen, last, strict=True)
-        )
-        self.gain = min(max(self._moved / self._meant, 0.0), 2.0)
+    def _sums(self, plans: deque[list[float]]) -> list[float]:
+        """Sum of some plans, per axis."""
+        return [sum(u) for u in zip(*plans, strict=True)] or [0.0] * len(self._axes)
 
-    def _past(self) -> list[tuple[float, ...]]:
-        """Per axis the plans whose effect is not seen yet."""
-        return list(zip(*self._plans, strict=True)) or [()] * len(self._axes)
+    def _learn(self, seen: list[float]) -> None:
+        """Learn the motor gain from the newest picture and the plans that led to it."""
+        self._seen.append(seen)
+        if len(self._seen) <= len(self._shown):
+            return
+        planned = [self._dt * u for u in self._sums(self._shown)]
+        moved = [new - old for new, old in zip(seen, self._seen[0], strict=True)]
+        self._answer = self._forget * self._answer + self._dt * sum(p * m for p, m in zip(planned, moved, strict=True))
+        self._power = self._forget * self._power + self._dt * sum(p * p for p in planned)
+        self.gain = min(max(self._answer / self._power, 0.2), 2.0)
 
     def _with_noise(self, plan: list[float], speed: float) -> list[float]:
         keep, fresh = self._keep, math.sqrt(1.0 - self._keep**2)

@@ -102,7 +102,6 @@ class Loop:
         self._views: deque[View] = deque([last.view], maxlen=delay_bins + 1)
         self._freshness = Freshness(self.guards["channel"])
         self._segment: int | None = None
-        self.arm()
 
     @property
     def fitted(self) -> bool:
