@@ -8,8 +8,11 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from volition.errors import ConfigError, MissingExtraError, UnknownNameError
 STAGES = ("brain", "channel", "decoder", "effector", "feedback")
 KINDS = (*STAGES, "task")
 _HERE = Path(__file__).parent
+_DOCSTRING = re.compile(r'(?:\s|#[^\n]*\n)*[rR]?"""(?:[^"\\]|\\.|"(?!""))*"""', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,26 @@ def builtin(kind: str) -> dict[str, Path]:
     return {p.stem: p for p in sorted((_HERE / kind).glob("*.py")) if not p.stem.startswith("_")}
 
 
-def _third_party(kind: str) -> dict[str, str]:
-    """Name -> "module:Class" of every entry point in group `volition.<kind>`."""
+@lru_cache(maxsize=1)
+def _entry_points() -> dict[str, dict[str, str]]:
+    """Group -> name -> "module:Class", of all installed packages at once: finding them is the dear part."""
     from importlib.metadata import entry_points
 
-    return {ep.name: ep.value for ep in entry_points(group=f"volition.{kind}")}
+    found = entry_points()
+    groups = {f"volition.{kind}" for kind in KINDS} & set(found.groups)
+    return {group: {ep.name: ep.value for ep in found.select(group=group)} for group in groups}
+
+
+def _third_party(kind: str) -> dict[str, str]:
+    """Name -> "module:Class" of every entry point in group `volition.<kind>`."""
+    return _entry_points().get(f"volition.{kind}", {})
 
 
 def first_line(path: Path) -> str:
-    """First line of a module's docstring."""
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    """First line of a module's docstring. Only the head of the file is parsed: a list must not cost what is in it."""
+    text = path.read_text(encoding="utf-8")
+    head = _DOCSTRING.match(text)
+    doc = ast.get_docstring(ast.parse(head.group() if head else text)) or ""
     return doc.split("\n", 1)[0].strip()
 
 
@@ -79,15 +93,19 @@ def _attribute(module: Any, name: str, where: str) -> Any:
 def _from_file(path: Path) -> Any:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"volition.file.{path.stem}"  # never the name of somebody else's module
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ConfigError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
-    return _attribute(module, class_name(path.stem), str(path))
+    cls = _attribute(module, class_name(path.stem), str(path))
+    cls.found_in = str(path.resolve())  # so that a run can be built again
+    return cls
 
 
 def _from_module(target: str) -> Any:

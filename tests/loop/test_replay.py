@@ -115,3 +115,24 @@ def test_wall_clock_times_stand_apart(run):
     wall = np.fromfile(run / "wall.bin", np.int64).reshape(-1, 8)
     assert len(wall) == 18 * 50
     assert (wall[:, -1] > 0).all()
+
+
+def test_a_decoder_of_ones_own_file_replays(tmp_path):
+    mine = tmp_path / "my_own.py"
+    mine.write_text(
+        textwrap.dedent("""
+            from __future__ import annotations
+            from dataclasses import dataclass
+            from volition.decoder.still import Still
+
+            @dataclass(frozen=True)
+            class MyOwnConfig:
+                gain: float = 1.0
+
+            class MyOwn(Still):
+                Config = MyOwnConfig
+        """)
+    )
+    with Loop(decoder=(str(mine), {"gain": 2.0}), record=tmp_path / "run") as loop:
+        loop.run(1)
+    assert replay(tmp_path / "run").equal

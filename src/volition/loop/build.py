@@ -74,7 +74,8 @@ def describe(stage: Any) -> dict[str, Any]:
     cls = type(stage)
     config: Any = getattr(stage, "config", None)
     known = is_dataclass(config) and not isinstance(config, type)
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", "config": asdict(config) if known else {}}
+    where = getattr(cls, "found_in", f"{cls.__module__}:{cls.__qualname__}")
+    return {"class": where, "config": asdict(config) if known else {}}
 
 
 def label(stage: Any) -> str:
