@@ -18,8 +18,8 @@ from volition.app import _model
 from volition.app._output import emit, machine, this_command, writable_parent, write_whole
 from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, Float64, Recording
-from volition.stage import Saveable
-from volition.train.evaluate import SHIFTS, Result, evaluate
+from volition.stage import Saveable, find
+from volition.train.evaluate import SHIFTS, Result, evaluate, target_of
 
 _TRAIN = 0.8
 _COLUMNS = ("decoder", "target", "r2", "r2_axes", "r", "fit_s", "step_p50_us", "step_p99_us")
@@ -71,6 +71,9 @@ def main(options: Decode) -> int:
     from volition.view.decoding import page_of
 
     recording = read(options.file, options.layout, options.bin_ms)
+    target_of(recording, options.target)  # names first, then places, then the work
+    for name in options.decoders:
+        find("decoder", name)
     folder = options.output or Path("runs") / f"decode-{recording.name}"
     report = folder / "report.html"
     writable_parent(report, "--output")
