@@ -21,6 +21,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
+
 class EndOfInput(Exception):  # noqa: N818 (like StopIteration, not an error)
     """A recorded or live source has nothing more to give: the run ends here."""
 

@@ -38,7 +38,7 @@ class Latency:
         if not self._pending:
             return
         ns = np.maximum(np.array(self._pending, np.int64), 0)
-        # The leading one is implied by the bucket, the next six bits choose the sub-bucket. frexp gives the bit length exactly.
+        # The leading one is implied by the bucket, the next six bits choose the sub-bucket; frexp gives the bit length.
         shift = np.maximum(np.frexp(ns.astype(float))[1] - _SUB_BITS - 1, 0)
         np.add.at(self._counts, np.minimum((shift << _SUB_BITS) + (ns >> shift), _BUCKETS - 1), 1)
         self._n += len(ns)
