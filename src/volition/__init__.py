@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from volition.io.read import read as read
-    from volition.loop.loop import Loop as Loop
     from volition.loop.config import LoopConfig as LoopConfig
+    from volition.loop.loop import Loop as Loop
     from volition.signal import Recording as Recording
     from volition.stage import check as check
     from volition.stage import find as find
