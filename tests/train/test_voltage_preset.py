@@ -1,5 +1,6 @@
 import os
 import wave
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def test_simulated_voltage_measures_like_the_recordings():
     assert np.corrcoef(learnt[440:600], widths("n1")[440:600])[0, 1] > 0.99
 
 
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba (extra [fast]) is not installed: the twin is too slow here")
 def test_generation_does_not_depend_on_the_rate():
     """The same electrodes at 30 kHz have the noise and the bands that they have at 19,531 Hz."""
     low, high = (measure(simulate("n1", 119, fs, 2.0, 3), fs) for fs in (19_531.0, 30_000.0))
