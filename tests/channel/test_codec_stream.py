@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from volition.channel import _codec_kernels as kernels
 from volition.channel import _codec_twin as twin
-from volition.channel._codec_stream import HEADER, StreamDecoder, StreamEncoder
+from volition.channel._codec_stream import HEADER, StreamDecoder, StreamEncoder, warm_up
 from volition.channel._codec_tables import stream_tables
 from volition.errors import ConfigError, InputError
 
@@ -209,3 +209,14 @@ def test_wrong_sizes_are_refused():
         StreamEncoder(4, fast=False).encode(np.zeros((3, 5), np.uint16))
     with pytest.raises(InputError, match="this decoder takes 9 channels"):
         StreamDecoder(9, False).decode(BLOCKS[0])
+
+
+@needs_numba
+def test_after_the_warm_up_no_block_waits_for_the_compiler():
+    import time
+
+    warm_up()
+    encoder, decoder, codes = StreamEncoder(16), StreamDecoder(16), noise(20, 16)
+    begin = time.process_time()
+    np.testing.assert_array_equal(decoder.decode(encoder.encode(codes)), codes)
+    assert time.process_time() - begin < 0.5

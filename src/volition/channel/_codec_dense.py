@@ -206,13 +206,13 @@ def run_channel(x, data, decoding, settings, edges, middles, cumulative, logarit
     return coder[3]
 
 
-_PARTS = (log2, probability, predict, open_node, close_node, adapt, code_bit, run_channel)
+_PARTS = (log2, probability, predict, open_node, close_node, adapt, code_bit)
 
 
 @cache
 def compiled() -> SimpleNamespace:
     """`run_channel` as machine code (translated at its first call)."""
-    return compile_all(_PARTS, globals())
+    return compile_all(_PARTS, (run_channel,), globals())
 
 
 def run(

@@ -74,7 +74,7 @@ def tally(x, trace, edges, cumulative, seen, expected):
 
 @cache
 def _compiled() -> SimpleNamespace:
-    return kernels.compile_all((scale_classes, tally), globals())
+    return kernels.compile_all((), (scale_classes, tally), globals())
 
 
 def shapes_of(files: Sequence[Int64], classes: Sequence[Int64]) -> tuple[Float64, Float64]:
