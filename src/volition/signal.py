@@ -101,6 +101,7 @@ class Spikes:
         segment: number of the unbroken stretch this bin belongs to; where it changes, history is void.
         channel: `[events]` int32 and
         event_t_ns: `[events]` int64: the single spikes, where the source knows them (else empty).
+        missing: `[channels]`, True where a live source could not know the count; empty where nothing is missing.
     """
 
     t_ns: int
@@ -108,6 +109,7 @@ class Spikes:
     segment: int = 0
     channel: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     event_t_ns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    missing: Bool = field(default_factory=lambda: np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

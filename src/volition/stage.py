@@ -66,6 +66,8 @@ class Spec:
         period_ns: how often it is stepped; 0 follows the bin of the brain.
         view_delay_ns: brain only: how late the person sees; the loop delays the `View` by it.
         requires: packages, files or devices the default configuration needs ("package:numba", "file:...", "device:...").
+        live: brain only: what comes in cannot come again: it wants the real clock, and a replay of the run is given what was
+            recorded of it.
     """
 
     takes: Port = Port()
@@ -73,6 +75,7 @@ class Spec:
     period_ns: int = 0
     view_delay_ns: int = 0
     requires: tuple[str, ...] = ()
+    live: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,15 @@ def test_takes_any_number_and_gives_all(channels):
     assert not channel.dead_channels.any()
 
 
+def test_what_the_source_could_not_know_is_masked():
+    channel = Ideal()
+    channel.prepare(Setup(channels=3))
+    missing = np.array([False, True, False])
+    features = channel.read(Spikes(0, np.zeros(3, np.uint16), missing=missing))
+    assert np.array_equal(features.mask, missing)
+    assert not channel.read(Spikes(1, np.zeros(3, np.uint16))).mask.any()
+
+
 def test_contract():
     assert check(Ideal()) == []
 

@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace as with_fields
 
 import numpy as np
 import pytest
 
 from volition import Loop, LoopConfig
-from volition.errors import InputError, LogError
+from volition.errors import ConfigError, InputError, LogError
 from volition.loop.calibrate import Calibration
 from volition.loop.replay import play, replay
+from volition.signal import Spikes
+from volition.stage import Port, Spec
 
 SHORT = Calibration(observe_s=10, assist=(0.5,), block_s=5)
 
@@ -136,3 +139,54 @@ def test_a_decoder_of_ones_own_file_replays(tmp_path):
     with Loop(decoder=(str(mine), {"gain": 2.0}), record=tmp_path / "run") as loop:
         loop.run(1)
     assert replay(tmp_path / "run").equal
+
+
+class Wired:
+    """A brain whose input cannot come again: another one each time, of a width that it learns in `prepare`."""
+
+    Config = None
+    made = 0
+
+    def __init__(self):
+        self.spec = Spec(period_ns=20_000_000, live=True)
+
+    def prepare(self, setup):
+        self.spec = with_fields(self.spec, gives=Port(24, "counts"))
+        Wired.made += 1
+        self._rng, self._t_ns, self._width = np.random.default_rng(Wired.made), 0, len(setup.intent)
+
+    def step(self, view, stim):
+        self._t_ns += 20_000_000
+        if self._t_ns == 100_000_000:
+            raise RuntimeError("a fault of its own")
+        lost = self._t_ns == 200_000_000
+        counts = self._rng.poisson(2.0, 24).astype(np.uint16)
+        return Spikes(self._t_ns, counts, missing=np.ones(24, bool) if lost else np.zeros(0, bool))
+
+    def intended(self):
+        return self._rng.normal(size=self._width).astype(np.float32)
+
+
+def test_a_live_brain_is_not_asked_again_but_all_that_follows_is(tmp_path):
+    config = LoopConfig(clock="real", oracle=True)
+    with Loop(brain=Wired(), decoder="random", seed=3, config=config, record=tmp_path / "run") as loop:
+        assert loop.setup.channels == loop.setup.features == 24
+        report = loop.run(0.4)
+        assert report.faults["channel"]["lost"] == 1
+        assert report.faults["brain"] == {"exception": 1}
+    verdict = replay(tmp_path / "run")
+    assert verdict.equal, str(verdict)
+    assert verdict.live
+    assert "was live" in str(verdict)
+    assert "spikes" not in verdict.compared
+    assert verdict.compared["features"] == verdict.compared["body"] == 20
+
+
+def test_a_live_brain_wants_the_real_clock():
+    with pytest.raises(ConfigError, match="real clock"):
+        Loop(brain=Wired(), decoder="still")
+
+
+def test_a_live_brain_of_another_width_than_the_implant_is_refused():
+    with pytest.raises(ConfigError, match="24 channels, but channel utah96 has 96"):
+        Loop(brain=Wired(), channel="utah96", decoder="still", config=LoopConfig(clock="real"))

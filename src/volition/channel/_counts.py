@@ -102,6 +102,8 @@ class CountChannel(ABC):
         lost = self._lost(self._rng)
         if lost is not None:
             mask, missing = mask | lost, True
+        if signal.missing.size:
+            mask, missing = mask | signal.missing, True
         x = signal.counts.astype(np.float32)
         if missing:
             x[mask] = np.nan

@@ -166,6 +166,8 @@ class N1(CountChannel):
         if 0 < found.exposure < 1:
             x /= np.float32(found.exposure)
         mask = found.mask
+        if isinstance(signal, Spikes) and signal.missing.size:
+            mask = mask | signal.missing
         if self.config.power:
             x, mask = np.concatenate([x, found.power]), np.concatenate([mask, mask])
         x[mask] = np.nan

@@ -70,17 +70,31 @@ def complete(kind: str, stage: Any) -> None:
 
 
 def describe(stage: Any) -> dict[str, Any]:
-    """Enough to make the same stage again: its class and its configuration."""
+    """Enough to make the same stage again: its class and its configuration; of a live one, what it turned out to be."""
     cls = type(stage)
     config: Any = getattr(stage, "config", None)
     known = is_dataclass(config) and not isinstance(config, type)
     where = getattr(cls, "found_in", f"{cls.__module__}:{cls.__qualname__}")
-    return {"class": where, "config": asdict(config) if known else {}}
+    spec: Any = getattr(stage, "spec", None)
+    live = {"live": asdict(spec)} if getattr(spec, "live", False) else {}
+    return {"class": where, "config": asdict(config) if known else {}, **live}
 
 
 def label(stage: Any) -> str:
     """What to call it in a table."""
     return type(stage).__module__.rsplit(".", 1)[-1]
+
+
+def _width(brain: Any, channel: Any) -> int:
+    """Channels that the brain gives, 0 where it does not know yet; refuses a number that the implant has not."""
+    given: int = brain.spec.gives.size
+    taken = channel.spec.takes.size
+    if given and taken and given != taken:
+        raise ConfigError(
+            f"brain {label(brain)} has {given} channels, but channel {label(channel)} has {taken} electrodes; "
+            "channel ideal takes any number"
+        )
+    return given
 
 
 def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
@@ -96,12 +110,7 @@ def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
     for name in names:
         if name not in INTENT_UNITS and not name.startswith(("finger.", "phone.")):
             raise ConfigError(f"effector {label(effector)} takes the intent {name!r}, which nothing can mean")
-    given, taken = brain.spec.gives.size, channel.spec.takes.size
-    if given and taken and given != taken:
-        raise ConfigError(
-            f"brain {label(brain)} has {given} channels, but channel {label(channel)} has {taken} electrodes; "
-            "channel ideal takes any number"
-        )
+    given, taken = _width(brain, channel), channel.spec.takes.size
     setup = Setup(
         seed=seed,
         bin_ns=brain.spec.period_ns or Setup().bin_ns,
@@ -113,6 +122,8 @@ def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
         electrodes=channel.electrodes,
     )
     brain.prepare(setup)
+    # A live brain learns how wide it is only when it has found its source.
+    setup = replace(setup, channels=_width(brain, channel) or setup.channels)
     channel.prepare(setup)
     setup = replace(setup, features=channel.spec.gives.size, electrodes=channel.electrodes)
     for kind in ("decoder", "effector", "feedback", "task"):

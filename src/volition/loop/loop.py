@@ -62,6 +62,8 @@ class Loop:
         wanted = dict(zip(KINDS, (brain, channel, decoder, effector, feedback, task), strict=True))
         self.stages = {kind: make(kind, what) for kind, what in wanted.items()}
         self.brain, self.channel, self.decoder, self.effector, self.feedback, self.task = self.stages.values()
+        if getattr(self.brain.spec, "live", False) and self.config.clock != "real":
+            raise ConfigError(f"brain {label(self.brain)} is live: it needs the real clock (LoopConfig(clock='real'))")
         self.setup = fit_together(self.stages, seed)
         self._tick_ns, self._bin_every, self._body_every = periods(self.effector.spec.period_ns, self.setup.bin_ns)
         self._dt = self._body_every * self._tick_ns / 1e9

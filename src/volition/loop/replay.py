@@ -17,7 +17,8 @@ from volition.loop.config import LoopConfig
 from volition.loop.log import LogReader
 from volition.loop.loop import Loop
 from volition.loop.record import DECODER, RUN, SIGNALS, TapeEndError, Verifier, rebuild
-from volition.stage import KINDS, find
+from volition.signal import Stim, View
+from volition.stage import KINDS, Port, Setup, Spec, find
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Verdict:
         seconds: simulated time replayed.
         truncated: the log was torn; what is whole was replayed.
         version: version of volition that recorded it.
+        live: the brain was live: what it gave was taken from the record.
     """
 
     compared: Mapping[str, int]
@@ -39,6 +41,7 @@ class Verdict:
     seconds: float
     truncated: bool
     version: str
+    live: bool = False
 
     @property
     def equal(self) -> bool:
@@ -48,6 +51,7 @@ class Verdict:
     def __str__(self) -> str:
         n = sum(self.compared.values())
         torn = " (the log is torn: its writer was killed)" if self.truncated else ""
+        torn += " (the brain was live: what it gave was taken, not computed)" if self.live else ""
         if self.equal:
             return f"{self.seconds:.2f} s replayed, {n} records, every byte equal{torn}"
         rows = ", ".join(f"{name} {self.differing[name]} of {self.compared[name]}" for name in self.differing)
@@ -72,11 +76,33 @@ def read_run(folder: Path) -> dict[str, Any]:
     return content
 
 
+class _Given:
+    """Stands where a live brain stood, as wide as that was; the tape gives what was recorded of it."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        gives = spec["gives"]
+        self.spec = Spec(
+            gives=Port(gives["size"], gives["unit"]), period_ns=spec["period_ns"], view_delay_ns=spec["view_delay_ns"]
+        )
+
+    def prepare(self, setup: Setup) -> None:
+        """Nothing to make."""
+
+    def step(self, view: View, stim: Stim) -> None:
+        """Nothing of its own."""
+
+    def intended(self) -> None:
+        """Nothing of its own."""
+
+
 def rebuild_stages(run: Mapping[str, Any], recording: Any = None) -> dict[str, Any]:
     """The stages of a run, made again from their configurations (`recording` for a brain that replays one)."""
-    stages = {}
+    stages: dict[str, Any] = {}
     for kind in KINDS:
         row = run["stages"][kind]
+        if "live" in row:
+            stages[kind] = _Given(row["live"])
+            continue
         cls = find(kind, row["class"])
         config = configure(cls.Config, row["config"], f"{kind} of the run")
         stages[kind] = cls(config, recording=recording) if kind == "brain" and recording is not None else cls(config)
@@ -98,9 +124,10 @@ def replay(
     """
     folder = Path(folder)
     run = read_run(folder)
-    file = run["stages"]["brain"]["config"].get("file", "")
+    brain = run["stages"]["brain"]
+    file, live = brain["config"].get("file", ""), "live" in brain
     recording = load(file) if file and load is not None else None
-    tape = Verifier(folder)
+    tape = Verifier(folder, given=("late", "spikes", "intended") if live else ("late",))
     stages = rebuild_stages(run, recording)
     if (folder / DECODER).exists():
         with np.load(folder / DECODER, allow_pickle=False) as arrays:
@@ -117,7 +144,7 @@ def replay(
                     watch(loop)
     except TapeEndError:
         pass  # torn in the middle of a tick: all whole records were compared
-    return Verdict(tape.compared, tape.differing, tape.first, tape.t_ns / 1e9, tape.truncated, run["version"])
+    return Verdict(tape.compared, tape.differing, tape.first, tape.t_ns / 1e9, tape.truncated, run["version"], live)
 
 
 def play(folder: str | Path) -> Iterator[tuple[str, Any]]:
