@@ -1,9 +1,9 @@
 """Frames of the implant's telemetry: what kind, which, of when, and a checksum over all of it.
 
-    frame = version << 4 | mode: u8, sequence: u16, time: u32, payload, crc: u32          (little endian, 11 bytes and payload)
+    frame = version << 4 | mode: u8, sequence: u16, time: u32, payload, crc: u32        (little endian, 11 bytes and payload)
 
 Of the time (ns, 64 bits) the lower half is sent; the receiver, whose clock is within 2.1 s of the sender's, knows the upper
-half. The checksum is taken over the whole time: a receiver with a wrong idea of it finds a damaged frame, never a wrong time.
+half. The checksum is taken over the whole time: who has a wrong idea of it finds a damaged frame, never a wrong time.
 
 Checksum: CRC-32 (IEEE 802.3). A link of 100 frames a second of which 1 % are damaged would take a false frame for true once
 in 18 hours with 16 bits, in 194 days with 24, in 136 years with 32; the fourth byte costs 0.4 kbit/s at 50 frames a second.

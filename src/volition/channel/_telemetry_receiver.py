@@ -22,7 +22,7 @@ class Receiver:
         duplicates: frames that had come before.
         reordered: frames that came after a younger one.
         late: frames that came after their period was closed, or that nobody asked for in time.
-        lost: sequence numbers left out so far (known when a younger frame comes; one that comes after all is no longer lost).
+        lost: sequence numbers left out so far (known when a younger frame comes; if it comes after that, it counts no more).
         restarts: how often the numbers began anew: another sender, or the same one switched on again.
         missed: periods closed without a frame.
     """

@@ -1,4 +1,4 @@
-"""Implant of 1,024 channels behind a narrow radio: counts become frames that are delayed, lost, doubled and reordered
+"""Implant of 1,024 channels behind a narrow radio: counts become frames that are delayed, lost, doubled and reordered.
 
 Each bin's counts go out as one small frame (`_telemetry_counts.py`), several times a few milliseconds apart. The receiver
 waits `playout_ms` after the end of a bin, then hands out its counts, or masks all of it.
@@ -7,8 +7,8 @@ Why copies within the wait, and not the last bin's counts in the next frame: tho
 turns within a bin, so that one bin of delay costs the decoder far more accuracy than 1 % of lost bins (see
 `volition bench radio`), and what has been decoded is not decoded again. A late bin is therefore dropped and counted.
 
-The wait is part of the bin's own processing time, as are the computing times of all stages in lockstep: up to a bin it is not
-seen as delay; whole bins of it are.
+The wait is part of the bin's own processing time, as are the computing times of all stages in lockstep: what is
+left of it after whole bins is not seen as delay. A live receiver adds all of it.
 """
 
 from __future__ import annotations
