@@ -11,11 +11,11 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs format clean
+.PHONY: help demo test lint bench docs picture format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo "make lint, format, bench, docs, clean"
+	@echo "make lint, format, bench, docs, picture, clean"
 
 # One stamp for the package, one for the tools of development; both are made anew when pyproject.toml changes.
 $(VENV)/core.stamp: pyproject.toml
@@ -49,6 +49,13 @@ bench: $(VENV)/core.stamp
 
 docs: $(VENV)/core.stamp
 	$(BIN)/python benchmarks/report.py
+
+# The README's picture: the top of a demo's report, photographed by a headless Chromium.
+picture: $(VENV)/core.stamp
+	rm -rf runs/picture
+	$(BIN)/volition demo --viewer none --output runs/picture
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1180,745 \
+	  --user-data-dir=runs/picture/chromium --screenshot=docs/pictures/report.png file://$(CURDIR)/runs/picture/report.html
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
