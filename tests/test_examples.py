@@ -1,5 +1,6 @@
 """Each example runs as its reader would run it, without a display, and says what it should."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -76,3 +77,18 @@ def test_own_decoder_keeps_the_contract(monkeypatch):
     monkeypatch.setitem(sys.modules, "own_decoder", module)  # dataclasses look there for their annotations
     spec.loader.exec_module(module)
     assert check(module.Population()) == []
+
+
+def test_the_readme_shows_the_loop_that_the_example_runs():
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+    shown, run_here = (
+        {ast.dump(node) for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom, ast.Assign))}
+        for text in (block.replace("seconds=30", "seconds=SECONDS"), _example_with_seconds())
+    )
+    assert shown == run_here
+
+
+def _example_with_seconds():
+    text = (EXAMPLES / "closed_loop.py").read_text(encoding="utf-8")
+    return re.sub(r"seconds=float.*", "seconds=SECONDS)", text).replace("import sys\n", "")
