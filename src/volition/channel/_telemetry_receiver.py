@@ -40,6 +40,7 @@ class Receiver:
         self._closed_ns = -1
         self._newest: Frame | None = None
         self._seen = 0  # bit i: the frame i numbers before the newest has come
+        self._since = 0  # numbers from the first frame to the newest: only those can have been counted as lost
         self.received = self.corrupt = self.duplicates = self.reordered = 0
         self.late = self.lost = self.restarts = self.missed = 0
 
@@ -80,7 +81,7 @@ class Receiver:
         """Keep the books of sequence numbers; False for a frame that came before."""
         last = self._newest
         if last is None:
-            self._newest, self._seen = frame, 1
+            self._newest, self._seen, self._since = frame, 1, 0
             return True
         expected = round((frame.t_ns - last.t_ns) / self._period_ns)  # tells how often the number went round
         half = SEQUENCES // 2
@@ -89,9 +90,10 @@ class Receiver:
             self._newest = frame
             if not 0 < ahead <= expected + 1:
                 self.restarts += 1
-                self._seen = 1
+                self._seen, self._since = 1, 0
                 return True
             self.lost += ahead - 1
+            self._since += ahead
             self._seen = (self._seen << min(ahead, _WINDOW) | 1) & _ALL
             return True
         if not -_WINDOW < ahead <= 0:
@@ -99,6 +101,6 @@ class Receiver:
         if self._seen >> -ahead & 1:
             return False
         self._seen |= 1 << -ahead
-        self.lost -= 1
+        self.lost -= -ahead <= self._since
         self.reordered += 1
         return True
