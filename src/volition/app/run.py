@@ -41,7 +41,8 @@ class Run:
         assist: share of the command that the computer gives, 0..1.
         calibrate: fit the decoder in the loop before the run.
         model: folder of a fitted decoder, as `volition decode` saves it.
-        clock: as fast as it goes, or the machine's clock.
+        clock: as fast as it goes, or the machine's clock (always for a live stream).
+        lsl_out: publish the decoded intent, and what stimulation was delivered, as LSL streams of this name on this machine.
         output: folder for the run; by default a new one below runs/.
         json: also save the figures as JSON here.
     """
@@ -61,6 +62,7 @@ class Run:
     calibrate: bool = True
     model: Path | None = None
     clock: Literal["lockstep", "real"] | None = None
+    lsl_out: str | None = None
     output: Path | None = None
     json: Path | None = None
 
@@ -91,6 +93,10 @@ def configuration(options: Run) -> RunConfig:
     for assignment in options.set:
         _config.override(document, assignment)
     brain = document.get("brain")
+    if brain == "lsl" or (isinstance(brain, dict) and brain.get("name") == "lsl"):
+        loop_section = document.setdefault("loop", {})
+        if isinstance(loop_section, dict):
+            loop_section.setdefault("clock", "real")
     if isinstance(brain, dict) and brain.get("name") == "replay" and brain.get("at_end") != "repeat":
         document.setdefault("seconds", _recorded.TO_THE_END_S)
     return _config.resolve(document, str(options.config) if options.config else "options")
@@ -151,6 +157,15 @@ def _loop(config: RunConfig, folder: Path, watch: Callable[[Any], None]) -> tupl
     return loop, score
 
 
+def _sender(loop: Any, name: str | None) -> Callable[[Any], None]:
+    """What publishes a bin as LSL, if that is asked for."""
+    if name is None:
+        return lambda loop: None
+    from volition.io.lsl import LoopOut
+
+    return LoopOut(loop.setup, name)
+
+
 def _save_model(loop: Any, config: RunConfig, folder: Path) -> None:
     """Keep what was learnt in this run, for `--model`."""
     if isinstance(loop.decoder, Saveable):
@@ -167,7 +182,14 @@ def _save_model(loop: Any, config: RunConfig, folder: Path) -> None:
         _model.save(folder / MODEL, name, loop.decoder, setup.features, setup.intent, setup.bin_ns, trained)
 
 
-def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
+def _said_of_stream(brain: Any) -> None:
+    """Print what a live stream came to."""
+    if hasattr(brain, "losses"):
+        lost = ", ".join(f"{kind} {n}" for kind, n in brain.losses.items()) or "nothing"
+        print(f"stream: {brain.state}{f' ({brain.note})' if brain.note else ''}; lost: {lost}")
+
+
+def execute(config: RunConfig, folder: Path, lsl_out: str | None = None) -> tuple[Any, dict[str, float]]:
     """Calibrate and run; returns the report, and what a recorded brain allows to score.
 
     The run is kept in `folder`, also when it is interrupted.
@@ -179,9 +201,11 @@ def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     with Interrupt() as interrupt:
         show = _watcher(interrupt)
         loop, score = _loop(config, folder, show)
+        send = _sender(loop, lsl_out)
 
         def watch(loop: Any) -> None:
             show(loop)
+            send(loop)
             if score is not None:
                 score.watch(loop)
 
@@ -192,6 +216,7 @@ def execute(config: RunConfig, folder: Path) -> tuple[Any, dict[str, float]]:
             if learns:
                 _save_model(loop, config, folder)
             report = loop.run(config.seconds if score is None else score.seconds(config.seconds), watch)
+            _said_of_stream(loop.brain)
             loop.close(report)
             return report, {} if score is None else score.figures(loop.setup.intent)
         except KeyboardInterrupt:
@@ -210,7 +235,7 @@ def main(options: Run) -> int:
     folder = options.output or new_folder()
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"--output {folder}: is not empty; choose another folder")
-    report, recorded = execute(config, folder)
+    report, recorded = execute(config, folder, options.lsl_out)
     if options.json is not None:
         rows = [*figures(report), *({"what": f"decoded.{name}", "value": value} for name, value in recorded.items())]
         save(rows, options.json)

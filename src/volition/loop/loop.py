@@ -324,7 +324,10 @@ class Loop:
         )
 
     def close(self, report: Report | None = None) -> None:
-        """Finish the log; the report, if given, is saved beside it."""
+        """Finish the log; the report, if given, is saved beside it. Stages that hold something open let go of it."""
+        for stage in self.stages.values():
+            if hasattr(stage, "close"):
+                stage.close()
         if self._tape is not None:
             self._tape.close()
             if report is not None and isinstance(self._tape, Recorder):
