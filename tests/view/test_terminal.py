@@ -34,6 +34,8 @@ def eighty(monkeypatch):
 def test_a_picture_fits_into_80_by_24_and_tells_the_loop():
     loop, view = oracle(channel="thread1024", feedback="linear"), Terminal(stream=io.StringIO())
     loop.run(6, watch=view)
+    while np.hypot(*(loop.last.body.position - loop.last.goal.position)) < 0.05:  # they must not cover each other
+        loop.step()
     lines = draw(loop, view.gather, Pace(50, 200, 400, 0.5, 12), view.gather.preferred()).text()
     text = "\n".join(lines)
     assert len(lines) == HEIGHT <= 23
