@@ -5,6 +5,7 @@ import struct
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from volition import Loop, LoopConfig
