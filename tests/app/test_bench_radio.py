@@ -9,6 +9,7 @@ from volition.app._bench import radio
 def test_the_radio_keeps_its_goals_and_what_hurts_is_seen_to_hurt():
     rows = {item.what: bench.measure(item) for item in radio.measures(quick=True)}
     assert rows["bit rate of counts, headers and copies counted, busiest person"]["ok"]
+    assert 2 < rows["wait for a bin's counts, median"]["value"] < 10
     lost = {what: row["value"] for what, row in rows.items() if what.startswith("R²")}
     name = "R² of kalman lost to the radio"
     assert lost[name] < 0.02  # 6 s of data; the real bench has 8 people of 60 s

@@ -26,6 +26,14 @@ def test_in_order():
     assert (receiver.lost, receiver.late, receiver.missed, receiver.backlog) == (0, 0, 0, 0)
 
 
+def test_the_wait_is_that_of_the_first_copy():
+    receiver = filled()
+    for after in (7, 9):
+        receiver.push(data(0), P + after)
+    receiver.take(P)
+    assert receiver.waited_ns == 7
+
+
 def test_lost_reordered_and_doubled():
     receiver = filled(0, 3)
     assert receiver.lost == 2

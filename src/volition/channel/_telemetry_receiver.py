@@ -25,6 +25,7 @@ class Receiver:
         lost: sequence numbers left out so far (known when a younger frame comes; if it comes after that, it counts no more).
         restarts: how often the numbers began anew: another sender, or the same one switched on again.
         missed: periods closed without a frame.
+        waited_ns: from the end of its period until the frame taken last had come.
     """
 
     def __init__(self, period_ns: int, capacity: int = 32) -> None:
@@ -36,13 +37,13 @@ class Receiver:
         """
         self._period_ns = period_ns
         self._capacity = capacity
-        self._kept: dict[int, Frame] = {}
+        self._kept: dict[int, tuple[Frame, int]] = {}  # and when it came
         self._closed_ns = -1
         self._newest: Frame | None = None
         self._seen = 0  # bit i: the frame i numbers before the newest has come
         self._since = 0  # numbers from the first frame to the newest: only those can have been counted as lost
         self.received = self.corrupt = self.duplicates = self.reordered = 0
-        self.late = self.lost = self.restarts = self.missed = 0
+        self.late = self.lost = self.restarts = self.missed = self.waited_ns = 0
 
     @property
     def backlog(self) -> int:
@@ -62,7 +63,7 @@ class Receiver:
         elif frame.t_ns <= self._closed_ns:
             self.late += 1
         else:
-            self._kept[frame.t_ns] = frame
+            self._kept[frame.t_ns] = frame, now_ns
             if len(self._kept) > self._capacity:
                 del self._kept[min(self._kept)]
                 self.late += 1
@@ -74,8 +75,11 @@ class Receiver:
         for old in [t for t in self._kept if t < t_ns]:
             del self._kept[old]
             self.late += 1
-        self.missed += found is None
-        return found
+        if found is None:
+            self.missed += 1
+            return None
+        self.waited_ns = found[1] - t_ns
+        return found[0]
 
     def _is_new(self, frame: Frame) -> bool:
         """Keep the books of sequence numbers; False for a frame that came before."""

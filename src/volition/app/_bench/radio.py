@@ -115,6 +115,22 @@ def _event_rate(seed: int, seconds: float) -> Found:
     return Found(bits / (len(spikes) * setup.bin_ns) * 1e6)
 
 
+def _wait(seeds: int, seconds: float) -> Found:
+    """From the end of a bin until its counts are there, ms: what a live decoder waits, and lockstep does not show."""
+    waits = []
+    for seed in range(seeds):
+        setup, spikes, _ = _person(seed, seconds)
+        channel = Radio1024(Radio1024Config(**_LINK))  # type: ignore[arg-type]
+        channel.prepare(setup)
+        for s in spikes:
+            missed = channel.receiver.missed
+            channel.read(s)
+            if channel.receiver.missed == missed:
+                waits.append(channel.receiver.waited_ns / 1e6)
+    note = f"99 %: {np.percentile(waits, 99):.1f} ms; lockstep does not show it as delay"
+    return Found(statistics.median(waits), {"low": min(waits), "high": max(waits), "note": note})
+
+
 def _read_time(seconds: float) -> Found:
     """One bin through coder, radio and receiver, µs, median."""
     setup, spikes, _ = _person(0, seconds)
@@ -141,6 +157,7 @@ def measures(quick: bool) -> Iterator[Measure]:
     )
     yield Measure("bit rate of single spikes with times", "kbit/s", lambda: _event_rate(0, seconds), parameters=how)
     yield Measure("a bin through coder, radio and receiver", "us", lambda: _read_time(seconds), at_most=150, parameters=how)
+    yield Measure("wait for a bin's counts, median", "ms", lambda: _wait(seeds, seconds), parameters=how)
     yield Measure(
         "R² of kalman lost to the radio",
         "1",
