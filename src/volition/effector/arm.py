@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import hypot
+from typing import Any
 
 import numpy as np
 
 from volition.effector._arm_model import ELBOW_RAD, TAXELS, ArmModel
+from volition.effector._scene import poses_of, scene_of
 from volition.effector._two_link import Segments, TwoLink, shorten
 from volition.errors import ConfigError
 from volition.signal import NS_PER_S, BodyState, Float64, Intent, Touch
@@ -151,3 +153,11 @@ class Arm:
         """Fingertip (m, m/s) and joints (rad, rad/s; shoulder, elbow)."""
         joints, speeds = np.array((self._q1, self._q2)), np.array((self._w1, self._w2))
         return BodyState(self._t_ns, np.array(self._tip), np.array(self._velocity), joints, speeds)
+
+    def scene(self) -> dict[str, Any]:
+        """Its shapes, for a view to draw (after `prepare`); see `_scene.py`."""
+        return scene_of(self._model.model)
+
+    def poses(self) -> tuple[Float64, Float64]:
+        """Where its bodies are now: positions `[bodies, 3]` m, quaternions `[bodies, 4]` (w, x, y, z)."""
+        return poses_of(self._model.data)

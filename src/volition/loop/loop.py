@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from volition.loop.build import describe, fit_together, label, make, periods
 from volition.loop.clock import Clock, Lockstep, RealTime
 from volition.loop.config import LoopConfig, Signals
 from volition.loop.guard import Freshness, Guard, Hold, finite, sound_features, sound_vector
+from volition.loop.inject import Injector
 from volition.loop.latency import Latency
 from volition.loop.record import DECODER, REPORT, Recorder, Tape
 from volition.loop.report import Report
@@ -68,6 +70,7 @@ class Loop:
         self._tick_ns, self._bin_every, self._body_every = periods(self.effector.spec.period_ns, self.setup.bin_ns)
         self._dt = self._body_every * self._tick_ns / 1e9
         self.guards = {name: Guard(name) for name in (*KINDS, "gate")}
+        self.injector = Injector(self.setup)
         self._truth = Guard("brain")  # asks what was meant: not part of the person's own time
         self.latency = {"step": Latency(), "lag": Latency()}
         self._clock: Clock = Lockstep() if self.config.clock == "lockstep" or _tape else RealTime(self.config.max_lag_ms)
@@ -150,13 +153,15 @@ class Loop:
         if last.spikes is not None:
             read = guards["channel"].call(self.channel.read, last.spikes)
             features = sound_features(guards["channel"], read, self.setup.features)
+            if features is not None and self.injector.active:
+                features = self.injector.features(features)
         last.features = features = self._put("features", features)
         if features is not None and self._collected is not None:
             label = self.task.aim(last.body, last.view.goal)
             self._collected.append((features.x, features.mask, label, features.segment))
         decoded = self._decode(features) if self.fitted else np.zeros_like(last.decoded)
-        late = self._clock.lag_ns(now) > self.setup.bin_ns
-        if self._put("late", np.bool_(late)):
+        late = bool(self._put("late", np.bool_(self._clock.lag_ns(now) > self.setup.bin_ns)))
+        if late:
             guards["decoder"].refuse("late")
             decoded = None
         decoded = self._put("decoded", decoded)
@@ -217,7 +222,7 @@ class Loop:
         """Feedback and gate: what was touched, and what of it is delivered. No stimulation while decoding is stopped."""
         last, guards, electrodes = self.last, self.guards, self.setup.electrodes
         stim = guards["feedback"].call(self.feedback.step, last.touch)
-        if self._hold.stopped or stim is None:
+        if self._hold.stopped or stim is None or not self.injector.touch:
             stim = Stim.zero(now, electrodes)
         last.stim = self._put("stim", stim)
         delivered = guards["gate"].call(self.channel.write, last.stim)
@@ -226,20 +231,36 @@ class Loop:
     # --- acts -------------------------------------------------------------------------------------------------------------
 
     def act(self, name: str, **how: Any) -> None:
-        """Do to the loop what is not a step, and record it: assist, collect, fit, restart, arm."""
+        """Do to the loop what is not a step, and record it: assist, oracle, collect, fit, restart, arm, kill, drop, touch."""
         if self._tape is not None:
             self._tape.act(name, **how)
         do: dict[str, Callable[..., None]] = {
             "assist": self._do_assist,
+            "oracle": self._do_oracle,
             "collect": self._do_collect,
             "fit": self._do_fit,
             "restart": self._do_restart,
             "arm": self._do_arm,
+            "kill": self._do_kill,
+            "drop": self._do_drop,
+            "touch": self._do_touch,
         }
         do[name](**how)
 
     def _do_assist(self, share: float) -> None:
         self.assist = share
+
+    def _do_oracle(self, on: bool) -> None:
+        self.config = replace(self.config, oracle=on)
+
+    def _do_kill(self, share: float) -> None:
+        self.injector.kill = share
+
+    def _do_drop(self, share: float) -> None:
+        self.injector.drop = share
+
+    def _do_touch(self, on: bool) -> None:
+        self.injector.touch = on
 
     def _do_collect(self, on: bool) -> None:
         self._collected = [] if on else None
