@@ -123,8 +123,7 @@ class Gate:
         self._limits = limits or GateLimits()
         self._electrodes = electrodes
         self._area_cm2 = area_um2 * 1e-8
-        self._zero = np.zeros(electrodes)
-        self._zero.flags.writeable = False
+        self._zero = _unchangeable(np.zeros(electrodes))
         self._armed = False
         self._flowing: Stim | None = None
         self._until_ns = 0
@@ -188,23 +187,28 @@ class Gate:
         now = stim.t_ns if now_ns is None else now_ns
         if not self._tick(now):
             return self._nothing(now)
-        silent = not (_any(stim.amplitude_ua) or _any(stim.frequency_hz) or _any(stim.pulse_width_us))
+        command = _own(stim)  # judged and delivered is one and the same copy: plain float64, which no product overflows
+        silent = command is not None and not (
+            _any(command.amplitude_ua) or _any(command.frequency_hz) or _any(command.pulse_width_us)
+        )
         if not self._armed:
             if not silent:
                 self.counts["latched" if self.latched else "disarmed"] += 1
             return self._nothing(now)
         lease = self._limits.lease_ms * NS_PER_MS
-        if stim.t_ns - now > lease or (self._issued_ns is not None and stim.t_ns < self._issued_ns):
+        if not _whole(stim.t_ns) or stim.t_ns - now > lease or (self._issued_ns is not None and stim.t_ns < self._issued_ns):
             return self._refuse("clock", now)
         self._issued_ns = stim.t_ns
         if now - stim.t_ns > lease:
             if not silent:
                 self._lapse()
             return self._nothing(now)
-        fault = self._misshapen(stim) or ("" if silent else self._excess(stim))
+        if command is None:
+            return self._refuse("type", now)
+        fault = self._misshapen(command) or ("" if silent else self._excess(command))
         if fault:
             return self._refuse(fault, now)
-        self._flowing = None if silent else _own(stim)
+        self._flowing = None if silent else command
         self._until_ns = round(min(stim.t_ns, now) + lease)
         return self._flowing or self._nothing(now)
 
@@ -218,8 +222,9 @@ class Gate:
 
     def _tick(self, now_ns: int) -> bool:
         """Advance the clock; False where it went backwards or leapt, which latches an armed gate."""
-        last, self._now_ns = self._now_ns, now_ns
-        if last is not None and not 0 <= now_ns - last <= self._limits.jump_ms * NS_PER_MS:
+        last, whole = self._now_ns, _whole(now_ns)
+        self._now_ns = now_ns if whole else last
+        if not whole or (last is not None and not 0 <= now_ns - last <= self._limits.jump_ms * NS_PER_MS):
             self.counts["clock"] += 1
             if self._armed:
                 self._latch("clock", count=False)
@@ -277,9 +282,27 @@ def _any(values: Float64) -> bool:
     return bool(values.any())
 
 
-def _own(stim: Stim) -> Stim:
-    """A copy that nobody else can change."""
-    arrays = [np.array(a, np.float64) for a in (stim.amplitude_ua, stim.frequency_hz, stim.pulse_width_us)]
-    for a in arrays:
-        a.flags.writeable = False
+def _whole(t_ns: object) -> bool:
+    """Whether a time is an integer: a NaN would pass every comparison."""
+    return isinstance(t_ns, int | np.integer)
+
+
+def _unchangeable(values: Float64) -> Float64:
+    """A copy on memory that cannot be made writeable again."""
+    return np.frombuffer(values.tobytes() or b"\0" * 8, count=values.size).reshape(values.shape)
+
+
+def _own(stim: Stim) -> Stim | None:
+    """A copy that nobody else can change, in plain float64 (no integers that overflow, no masks, no subclasses); None where
+    it does not hold real numbers.
+    """  # noqa: D205
+    arrays = []
+    for values in (stim.amplitude_ua, stim.frequency_hz, stim.pulse_width_us):
+        try:
+            plain = np.asarray(values)
+        except (TypeError, ValueError):
+            return None
+        if plain.dtype.kind not in "biuf":
+            return None
+        arrays.append(_unchangeable(np.array(plain, np.float64)))
     return Stim(stim.t_ns, *arrays)
