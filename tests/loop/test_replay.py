@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace as with_fields
 
 import numpy as np
@@ -157,6 +158,8 @@ class Wired:
 
     def step(self, view, stim):
         self._t_ns += 20_000_000
+        if 280 <= self._t_ns / 1e6 <= 340:
+            time.sleep(0.05)  # the answers of these bins are late
         if self._t_ns == 100_000_000:
             raise RuntimeError("a fault of its own")
         lost = self._t_ns == 200_000_000
@@ -174,6 +177,8 @@ def test_a_live_brain_is_not_asked_again_but_all_that_follows_is(tmp_path):
         report = loop.run(0.4)
         assert report.faults["channel"]["lost"] == 1
         assert report.faults["brain"] == {"exception": 1}
+        assert report.faults["decoder"]["late"] >= 3  # by themselves no reason to stop: not in the replay either
+        assert report.stops == 0
     verdict = replay(tmp_path / "run")
     assert verdict.equal, str(verdict)
     assert verdict.live

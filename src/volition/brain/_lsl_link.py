@@ -20,12 +20,17 @@ from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, Float64
 
 _FORMATS = {1: "float32", 2: "float64", 3: "text", 4: "int32", 5: "int16", 6: "int8", 7: "int64"}
-_PULL_S, _CORRECT_S, _QUIET_S, _FIND_S, _FIRST_CORRECTION_S = 0.05, 1.0, 0.5, 0.25, 2.0
+_PULL_S, _CORRECT_S, _QUIET_S, _FIRST_CORRECTION_S = 0.05, 1.0, 0.5, 2.0
+# Of several outlets on one machine only one hears a multicast query; the others are asked one by one half a second later.
+_FIND_S = 0.8
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a stream says of itself. `implant_channels` and `lsb_uv` are 0 where it does not say."""
+    """What a stream says of itself. The last three are 0 where it does not say.
+
+    `packet_ms`: how much time a packet of events spans, so how old an event can be when it is sent.
+    """
 
     name: str
     type: str
@@ -36,12 +41,13 @@ class Source:
     format: str
     implant_channels: int = 0
     lsb_uv: float = 0.0
+    packet_ms: float = 0.0
 
     @classmethod
     def of(cls, info: Any) -> Source:
         """From pylsl's StreamInfo."""
         about = info.desc().child("volition")
-        values = {key: about.child_value(key) for key in ("channels", "lsb_uv")}
+        values = {key: about.child_value(key) for key in ("channels", "lsb_uv", "packet_ms")}
         return cls(
             info.name(),
             info.type(),
@@ -52,6 +58,7 @@ class Source:
             _FORMATS.get(info.channel_format(), "?"),
             int(values["channels"] or 0),
             float(values["lsb_uv"] or 0),
+            float(values["packet_ms"] or 0),
         )
 
     @property
@@ -149,6 +156,7 @@ class Link:
         self.connected, self.epoch, self.note = False, 0, ""
         self.source: Source | None = None
         self.offset_s: float | None = None
+        self._search: Any = None
         self._lsl, self._where, self._wanted, self._keep_s = lsl, where, wanted, keep_s
         self._chunks: deque[Arrived] = deque()
         self._news = threading.Condition()
@@ -191,6 +199,12 @@ class Link:
             found = []
         return max(found, key=lambda info: info.created_at(), default=None)
 
+    def _successor(self, info: Any) -> bool:
+        """Whether a younger stream answers to the same description; asks in the background, waits for nothing."""
+        if self._search is None:
+            self._search = self._lsl.ContinuousResolver(pred=self._where, forget_after=2.0)
+        return any(i.uid() != info.uid() and i.created_at() > info.created_at() for i in self._search.results())
+
     def _correct(self, inlet: Any, timeout_s: float) -> None:
         with suppress(self._lsl.util.TimeoutError):  # the last one still holds, and the next try is near
             self.offset_s = inlet.time_correction(timeout_s)
@@ -218,6 +232,7 @@ class Link:
         most = max(256, int(0.1 * self.source.rate_hz))
         least = max(1, int(0.002 * self.source.rate_hz))
         self.epoch += 1
+        self._search = None
         self.connected, self.note = True, f"connected to {self.source.name} on {self.source.host}"
         heard = corrected = monotonic()
         while not self._ending.is_set():
@@ -228,8 +243,7 @@ class Link:
                 self._push(Arrived(self.epoch, self.source, times + (self.offset_s or 0.0), samples))
             elif now - heard > _QUIET_S:
                 heard = now
-                other = self._find()  # a sender on another machine may vanish without a word and come back
-                if other is not None and other.uid() != info.uid():
+                if self._successor(info):  # a sender on another machine may vanish without a word, and come back
                     self.note = "another sender has taken over"
                     return
             if now - corrected > _CORRECT_S:
@@ -252,12 +266,12 @@ def resolve(lsl: Any, where: str, timeout_s: float, asked: str) -> Any:
     """
     found = lsl.resolve_bypred(where, 1, timeout_s)
     if not found:
-        others = sorted({repr(info.name()) for info in lsl.resolve_streams(0.3)})
+        others = sorted({repr(info.name()) for info in lsl.resolve_streams(_FIND_S)})
         raise ConfigError(
             f"lsl: no stream {asked} within {timeout_s:g} s; streams here: {', '.join(others) or 'none'}"
             " (other machines: set brain.network=true)"
         )
-    found = lsl.resolve_bypred(where, 2, 0.3) or found
+    found = lsl.resolve_bypred(where, 2, _FIND_S) or found
     if len({info.uid() for info in found}) > 1:
         names = ", ".join(sorted(f"{info.name()!r} (source_id {info.source_id()!r})" for info in found))
         raise ConfigError(f"lsl: several streams fit {asked}: {names}; say brain.name or brain.source_id")

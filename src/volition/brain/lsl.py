@@ -36,7 +36,8 @@ class LslConfig:
         bin_ms: width of a bin; the period of the loop.
         resolve_s: how long the stream is looked for before the run.
         wait_ms: longest that a bin is waited for in the loop, at most half a bin.
-        delay_ms: events only: how long after its end a bin is closed (assumption: transport on one machine takes 1-5 ms).
+        delay_ms: events only: how long after its end a bin is closed, on top of the time that a packet of the sender spans,
+            if its description says so (assumption: transport on one machine takes 1-5 ms).
         slack_bins: bins that may queue up before the oldest is dropped.
         max_age_ms: age above which a bin is dropped. 80: the gate's lease of 100 ms less one bin.
         lost_ms: for how long bins may be missing before the stream counts as lost.
@@ -223,6 +224,7 @@ class Lsl:
         self._before = +(self._before + (self._bins.counts if self._bins is not None else Counter()))
         if self._kind == "events":
             self._bins = Events(self._channels, bin_s)
+            self._delay_s = (config.delay_ms + chunk.source.packet_ms) / 1e3
         else:
             self._bins = Regular(rate, bin_s, config.slack_bins, config.max_age_ms / 1e3)
         if self._epoch:
@@ -265,12 +267,12 @@ class Lsl:
         return Spikes(t_ns, counts, self._segment)
 
     def _events(self, now_ns: int, origin_s: float) -> Spikes | None:
-        """Events of the bin that ended `delay_ms` ago."""
+        """Events of the bin that ended so long ago that all of them should be here."""
         bins = self._bins
         assert self._link is not None
         if not isinstance(bins, Events):
             return None
-        close_s = origin_s + now_ns / NS_PER_S - self.config.delay_ms / 1e3
+        close_s = origin_s + now_ns / NS_PER_S - self._delay_s
         times_s, which = bins.take(close_s)
         silent = 0 < self.config.silence_ms / 1e3 < close_s - self._heard_s
         if silent or not self._link.connected:

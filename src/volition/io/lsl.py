@@ -19,7 +19,7 @@ MISSING = -1
 """What stands in a stream of counts where the implant lost one."""
 _TYPES = {"counts": COUNTS, "events": EVENTS, "voltage": BROADBAND}
 _FORMS = {"counts": "int16", "events": "int32", "voltage": "int16"}
-_ANCHOR_S = 0.05  # stamps further than this from the clock are set anew: receivers see a gap, as they should
+_ANCHOR_S = 0.05  # stamps further than this behind the clock are set anew: receivers see a gap, as they should
 
 
 class Outlet:
@@ -76,7 +76,10 @@ class Outlet:
 
 
 class _Stamps:
-    """Evenly spaced times of bins on LSL's clock: one of a loop that is a little late is not late itself."""
+    """Evenly spaced times of bins on LSL's clock: one of a loop that is a little late is not late itself.
+
+    A loop that runs faster than time itself (lockstep) is stamped with its own time, ahead of the clock.
+    """
 
     def __init__(self, bin_s: float) -> None:
         self._clock, self._bin_s = library().local_clock, bin_s
@@ -84,7 +87,7 @@ class _Stamps:
 
     def next(self) -> float:
         now_s: float = self._clock()
-        if self._next_s is None or abs(self._next_s - now_s) > _ANCHOR_S:
+        if self._next_s is None or now_s - self._next_s > _ANCHOR_S:
             self._next_s = now_s
         stamp_s, self._next_s = self._next_s, self._next_s + self._bin_s
         return stamp_s
@@ -114,7 +117,13 @@ class Implant:
         if what == "events":
             labels = ["electrode"]
         self.what, self._channels, self._bin_s = what, channels, bin_ns / NS_PER_S
-        told = {"what": what, "channels": str(channels), "bin_ms": f"{bin_ns / 1e6:g}", **(about or {})}
+        told = {
+            "what": what,
+            "channels": str(channels),
+            "bin_ms": f"{bin_ns / 1e6:g}",
+            "packet_ms": f"{bin_ns / 1e6:g}",
+            **(about or {}),
+        }
         self.outlet = Outlet(name, _TYPES[what], _FORMS[what], rate, labels, [unit] * len(labels), told)
         self._stamps = _Stamps(self._bin_s)
 
