@@ -12,7 +12,7 @@ from volition.app.certify import Certify, _check
 from volition.channel.n1 import N1, N1Config
 from volition.errors import ConfigError, MissingExtraError
 from volition.io.shm import RingReader, RingWriter
-from volition.signal import EndOfInput, Spikes
+from volition.signal import EndOfInput, Spikes, Stim
 from volition.stage import Setup
 
 BIN_NS, FS, CHANNELS = 20_000_000, 30_000.0, 32
@@ -162,6 +162,34 @@ def test_features_are_those_of_the_same_implant_in_one_process(wired):
         message = heard.read()
         assert message.t_ns == live._front.sample  # for the bin that comes
         assert unpack(message.samples)[0].tolist() == counts.tolist()
+
+
+def test_pulses_are_sent_for_the_coming_bin_and_held_there(wired):
+    """As the implant in one process: the same artefacts in its voltage, the same crossings outside the held samples."""
+    live, whole, ring, heard = wired
+    zero = np.zeros(8)
+    stim = Stim(0, np.where(np.arange(8) < 2, 10.0, 0.0), zero + 100.0, zero + 200.0)
+    counts = np.ones(CHANNELS, np.uint16)
+    for i in range(4):
+        live.target = live._front.bin
+        if i > 1:
+            sent = unpack(heard.read().samples)[1]
+            start = live._front.sample
+            assert len(sent) == 4  # two electrodes, 100 Hz, 20 ms
+            for offset, channel, current in sent.tolist():
+                assert current == 10_000
+                whole._electrodes.stimulate(start + offset, np.array([channel]), np.array([current / 1e3]))
+            whole._front.hold(np.unique(sent[:, 0]) + start)
+        elif i == 1:
+            heard.read()
+        x = bin_of(live, whole, ring, counts)
+        (expected,) = whole._front.process(x)
+        found = live.read(Spikes((i + 1) * BIN_NS, counts))
+        assert live.exposure == expected.exposure
+        good = ~expected.mask
+        np.testing.assert_allclose(found.x[good] * expected.exposure, expected.counts[good], rtol=1e-6)
+        live.write(stim)
+    assert live.exposure == pytest.approx(1 - 2 * 0.74 / 20, abs=0.005)
 
 
 def test_samples_that_never_came_are_counted_and_their_bins_missing(wired):

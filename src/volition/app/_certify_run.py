@@ -27,7 +27,7 @@ from volition.loop.loop import Loop
 if TYPE_CHECKING:
     from volition.app.certify import Certify
 
-_SHORT = Calibration(observe_s=20.0, assist=(0.5,), block_s=10.0)  # a decoder that steers; it is not what is measured
+_SHORT = Calibration(observe_s=12.0, assist=(0.5,), block_s=6.0)  # a decoder that steers; it is not what is measured
 _DECODER = KalmanConfig(orders=(3,), leads=(0,), shrinkages=(1.0,), noises=(1.0,))
 _MAX_LAG_MS = 60.0
 _LEAD_NS = 300_000_000  # between everything being ready and the first bin

@@ -58,12 +58,13 @@ class _Detect:
     """Crossings of a running -4.5 RMS in NumPy, for those who filter only: without dead time, less than what ours does."""
 
     def __init__(self, channels: int, fs: float) -> None:
-        self._mean_square = np.full(channels, 50, np.float32)
+        self._mean_square = np.zeros(channels, np.float32)
         self._below = np.zeros(channels, bool)
-        self._tau = 10 * fs
+        self._tau, self._seen = 10 * fs, 0
 
     def __call__(self, y: Any) -> Any:
-        rate = np.float32(len(y) / self._tau)
+        self._seen += len(y)
+        rate = np.float32(len(y) / min(self._seen, self._tau))
         self._mean_square += rate * ((y * y).mean(0) - self._mean_square)
         below = y < -4.5 * np.sqrt(self._mean_square)
         crossed = below.copy()
