@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from volition import cli
-from volition.app._certify_link import LiveN1, Wire, mail_rows, pack, unpack
+from volition.app import _certify_run
+from volition.app._certify_link import LiveN1, PacedClock, Wire, mail_rows, pack, unpack
 from volition.app.certify import Certify, _check
 from volition.channel.n1 import N1, N1Config
+from volition.decoder.kalman import Kalman
 from volition.errors import ConfigError, MissingExtraError
 from volition.io.shm import RingReader, RingWriter
 from volition.signal import EndOfInput, Spikes, Stim
@@ -225,6 +227,32 @@ def test_a_source_that_is_gone_ends_the_run(wired):
     live.target = live._front.bin
     with pytest.raises(EndOfInput):
         live.read(Spikes(BIN_NS, np.ones(CHANNELS, np.uint16)))
+
+
+def test_a_source_that_fails_is_one_line(monkeypatch):
+    broken = [sys.executable, "-c", "import sys; sys.exit('no such implant')"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    monkeypatch.setattr(_certify_run, "_source", lambda how: subprocess.Popen(broken, **pipes))
+    monkeypatch.setattr(_certify_run, "_fitted", lambda options: Kalman())
+    with pytest.raises(ConfigError, match="source of voltage failed: no such implant"):
+        _certify_run.certify(Certify(channels=16, seconds=1))
+
+
+def test_a_loop_that_falls_behind_gives_up_whole_bins(wired):
+    live, *_ = wired
+    first = live.wire.first
+    live.wire.origin_ns = time.monotonic_ns() - 10 * BIN_NS  # ten bins have gone by, nothing was done
+    clock = PacedClock(live, max_lag_ms=60)
+    assert clock.lag_ns(0) > 9 * BIN_NS
+    clock.wait(0)
+    assert clock.dropped_ns % BIN_NS == 0
+    assert clock.dropped_ns >= 9 * BIN_NS
+    assert live.target == first + clock.dropped_ns // BIN_NS  # the tick is about the bin that ends now
+    assert 0 <= clock.lag_ns(0) < BIN_NS
+    before = clock.dropped_ns
+    clock.wait(BIN_NS)  # in time again: nothing more is given up
+    assert clock.dropped_ns == before
+    assert live.target == first + 1 + before // BIN_NS
 
 
 def test_limits_are_checked_by_value():

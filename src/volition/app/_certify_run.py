@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +52,15 @@ def _fitted(options: Certify) -> Kalman:
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive its use."""
+def _ended(process: subprocess.Popen[str], grace_s: float = 0.0) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive its use; within `grace_s` it may end by itself, and remove what it shared."""
     try:
         yield process
     finally:
         if process.poll() is None:
+            if grace_s:
+                with suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=grace_s)
             process.kill()
         process.communicate()
 
@@ -119,7 +122,8 @@ def certify(options: Certify) -> dict[str, Any]:
     with ExitStack() as stack:
         rows = mail_rows(options.channels, implant.electrodes)
         mail = stack.enter_context(RingWriter(back, options.channels, rows, 16, dtype="int32"))
-        source = stack.enter_context(_ended(_source(how)))
+        source = stack.enter_context(_ended(_source(how), grace_s=5.0))
+        stack.callback(mail.close)  # which tells the source to end
         _ready(source)
         for _ in range(options.load):
             busy = [sys.executable, "-c", _BUSY.format(os.getpid())]
