@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from volition.app._output import emit, machine, this_command, writable_parent
 from volition.app._output import save as save_rows
+from volition.app._viewer import CALIBRATION_SPEED, Viewer, announce, opened
 from volition.errors import ConfigError
 
 if TYPE_CHECKING:
     from volition.loop.loop import Loop
     from volition.loop.report import Report
     from volition.view._gather import Gather
+    from volition.view.server import Page
     from volition.view.terminal import Terminal
 
 _FOLDER = Path("runs/demo")
@@ -28,7 +30,7 @@ _SHORT = {
     "path eff.": "path_efficiency",
 }
 _FIGURES = ("success", "success_low", "success_high", *_SHORT.values())
-_WATCH_CALIBRATION, _WATCH_RUN = 10.0, 4.0  # most simulated seconds a second while somebody looks on
+_WATCH_RUN = 4.0  # most simulated seconds a second in the terminal; the page shows real time
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Demo:
         seconds: simulated time of reaching after calibration, s.
         seed: of all random numbers.
         output: folder for report.html, report.json and the run's log; by default runs/demo, or the next free runs/demo-N.
-        viewer: "terminal" shows the loop while it runs (lines of progress where there is no terminal), "none" nothing.
+        viewer: "terminal" shows the loop while it runs (lines of progress where there is no terminal), "page" serves it to a
+            browser on this machine, reaching in real time, "none" shows nothing.
+        port: of the page; 0 takes 8700, or any free one.
         channel: the implant.
         decoder: what reads intent.
         effector: the body.
@@ -51,7 +55,8 @@ class Demo:
     seconds: float = 60.0
     seed: int = 0
     output: Path | None = None
-    viewer: Literal["terminal", "none"] = "terminal"
+    viewer: Viewer = "terminal"
+    port: int = 0
     channel: str = "thread1024"
     decoder: str = "kalman"
     effector: str = "arm"
@@ -89,26 +94,26 @@ def _loop(options: Demo, decoder: str, oracle: bool = False, record: Path | None
     )
 
 
-def _perform(options: Demo, loop: Loop, check: Callable[[], None]) -> tuple[Report, Gather]:
+def _perform(options: Demo, loop: Loop, view: Page | Terminal | None, check: Callable[[], None]) -> tuple[Report, Gather]:
     """Calibrate, then reach; what was kept of it for the report's pictures."""
     from volition.loop.calibrate import Calibration
     from volition.view._gather import Gather
-    from volition.view.terminal import Terminal
 
-    how, view = Calibration(), Terminal() if options.viewer == "terminal" else None
-    look: Gather | Terminal = view or Gather()
+    how = Calibration()
+    look: Gather | Page | Terminal = view or Gather()
 
     def watch(loop: Loop) -> None:
         check()
         look(loop)
 
     with view or nullcontext():
+        announce(view)
         if view:
-            view.expect(how.seconds, _WATCH_CALIBRATION)
+            view.expect(how.seconds, CALIBRATION_SPEED)
         loop.calibrate(how, watch)
         before = view.cost_s if view else 0.0
         if view:
-            view.expect(options.seconds, _WATCH_RUN)
+            view.expect(options.seconds, _WATCH_RUN if options.viewer == "terminal" else 1.0)
         report = loop.run(options.seconds, watch)
     if view:  # the loop did not wait for the eye: what the viewer took is none of its time
         report = replace(report, wall_s=report.wall_s - (view.cost_s - before))
@@ -171,10 +176,10 @@ def main(options: Demo) -> int:
     folder = folder_of(options)
     if options.json is not None:
         writable_parent(options.json, "--json")
-    loop = _loop(options, options.decoder, record=folder)
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, opened(options.viewer, options.port, interrupt.check) as view:
+        loop = _loop(options, options.decoder, record=folder)
         try:
-            report, gather = _perform(options, loop, interrupt.check)
+            report, gather = _perform(options, loop, view, interrupt.check)
             loop.close(report)
             controls = dict(_controls(options, interrupt.check)) if options.controls else {}
         except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from volition.app._build import needs_fit, stages
 from volition.app._config import RunConfig
 from volition.app._interrupt import Interrupt
 from volition.app._output import save, this_command, writable_parent, write_whole
+from volition.app._viewer import CALIBRATION_SPEED, Viewer, announce, opened
 from volition.errors import ConfigError
 from volition.stage import KINDS, Saveable
 
@@ -42,6 +44,9 @@ class Run:
         calibrate: fit the decoder in the loop before the run.
         model: folder of a fitted decoder, as `volition decode` saves it.
         clock: as fast as it goes, or the machine's clock (always for a live stream).
+        viewer: "page" serves the live loop to a browser on this machine, in real time; "terminal" shows it here; "none"
+            only how far it is.
+        port: of the page; 0 takes 8700, or any free one.
         lsl_out: publish the decoded intent, and what stimulation was delivered, as LSL streams of this name on this machine.
         output: folder for the run; by default a new one below runs/.
         json: also save the figures as JSON here.
@@ -62,6 +67,8 @@ class Run:
     calibrate: bool = True
     model: Path | None = None
     clock: Literal["lockstep", "real"] | None = None
+    viewer: Viewer = "none"
+    port: int = 0
     lsl_out: str | None = None
     output: Path | None = None
     json: Path | None = None
@@ -189,7 +196,25 @@ def _said_of_stream(brain: Any) -> None:
         print(f"stream: {brain.state}{f' ({brain.note})' if brain.note else ''}; lost: {lost}")
 
 
-def execute(config: RunConfig, folder: Path, lsl_out: str | None = None) -> tuple[Any, dict[str, float]]:
+def _both(view: Any, interrupt: Interrupt) -> Callable[[Any], None]:
+    """Shows the loop, and looks for Ctrl-C once a bin."""
+
+    def watch(loop: Any) -> None:
+        interrupt.check()
+        view(loop)
+
+    return watch
+
+
+def _expect(view: Any, seconds: float, speed: float) -> None:
+    """Announce what follows to whatever shows it."""
+    if view is not None:
+        view.expect(seconds, speed)
+
+
+def execute(
+    config: RunConfig, folder: Path, lsl_out: str | None = None, viewer: Viewer = "none", port: int = 0
+) -> tuple[Any, dict[str, float]]:
     """Calibrate and run; returns the report, and what a recorded brain allows to score.
 
     The run is kept in `folder`, also when it is interrupted.
@@ -198,9 +223,10 @@ def execute(config: RunConfig, folder: Path, lsl_out: str | None = None) -> tupl
         KeyboardInterrupt: it was; the message says what was kept.
         VolitionError: the stages do not fit together, or the folder cannot be written.
     """
-    with Interrupt() as interrupt:
-        show = _watcher(interrupt)
-        loop, score = _loop(config, folder, show)
+    with Interrupt() as interrupt, opened(viewer, port, interrupt.check) as view:
+        progress = _watcher(interrupt)
+        loop, score = _loop(config, folder, progress)
+        show = progress if view is None else _both(view, interrupt)
         send = _sender(loop, lsl_out)
 
         def watch(loop: Any) -> None:
@@ -211,11 +237,16 @@ def execute(config: RunConfig, folder: Path, lsl_out: str | None = None) -> tupl
 
         try:
             learns = needs_fit(loop.decoder, config)
-            if learns and score is None:
-                loop.calibrate(config.calibration, show)
-            if learns:
-                _save_model(loop, config, folder)
-            report = loop.run(config.seconds if score is None else score.seconds(config.seconds), watch)
+            seconds = config.seconds if score is None else score.seconds(config.seconds)
+            with view or nullcontext():
+                announce(view)
+                if learns and score is None:
+                    _expect(view, config.calibration.seconds, CALIBRATION_SPEED)
+                    loop.calibrate(config.calibration, show)
+                if learns:
+                    _save_model(loop, config, folder)
+                _expect(view, seconds, 1.0)
+                report = loop.run(seconds, watch)
             _said_of_stream(loop.brain)
             loop.close(report)
             return report, {} if score is None else score.figures(loop.setup.intent)
@@ -235,7 +266,7 @@ def main(options: Run) -> int:
     folder = options.output or new_folder()
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"--output {folder}: is not empty; choose another folder")
-    report, recorded = execute(config, folder, options.lsl_out)
+    report, recorded = execute(config, folder, options.lsl_out, options.viewer, options.port)
     if options.json is not None:
         rows = [*figures(report), *({"what": f"decoded.{name}", "value": value} for name, value in recorded.items())]
         save(rows, options.json)

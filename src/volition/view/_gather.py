@@ -97,7 +97,8 @@ class Gather:
         row[0], row[1], row[2], row[3] = t_s, len(self.phases) - 1, last.goal.trial, last.goal.radius
         row[4], row[5] = last.touch.pressure.sum(), last.delivered.amplitude_ua.sum()
         row[6 : 6 + d] = last.body.position
-        row[6 + d : 6 + 2 * d] = last.goal.position
+        goal = last.goal.position[:d]  # a body in space may have a goal on the ground
+        row[6 + d : 6 + d + len(goal)] = goal
         row[6 + 2 * d : 6 + 2 * d + k] = last.decoded
         row[6 + 2 * d + k :] = last.intended
         at = self.bins % len(self._x)

@@ -7,7 +7,7 @@ Once, as JSON: *hello* (sizes, names, shapes of the body). Up to 50 times a seco
     f32 decoded[k], intended[k], commanded[k], scale of touch (N), scale of stimulation (µA),
     f32 position[bodies, 3], i16 quaternion[bodies, 4] (w x y z, times 32767),
     u8 touch[taxels], stimulation[electrodes] (255 is the scale),
-    u8 raster[n, ceil(features / 4)]: the newest n bins, oldest first, two bits a feature: 0, 1, 2 (or more) spikes, 3 missing
+    u8 raster[n, ceil(features / 4)]: the newest n bins, oldest first, two bits a feature: 0, 1, 2 (or more), 3 missing
 
 A few times a second, as JSON: a *status* (phase, score, latency, faults, what the controls stand at).
 """

@@ -97,11 +97,13 @@ class Page:
     # --- opening and closing ----------------------------------------------------------------------------------------
 
     def __enter__(self) -> Page:
-        """Listen.
+        """Listen, if it does not yet.
 
         Raises:
             ConfigError: the port cannot be had.
         """
+        if self._socket is not None:
+            return self
         host, port = self.config.host, self.config.port
         try:
             self._socket = PageSocket(host, port or _PORT, _files(), self._receive)
@@ -164,7 +166,7 @@ class Page:
         """A frame, a status, an order, each when it is time."""
         assert self._encoder is not None
         assert self._socket is not None
-        if now - self._framed >= self.config.frame_s:
+        if now - self._framed >= self.config.frame_s or loop.progress >= 1:  # the last picture before a decoder is fitted
             self._framed = now
             self._socket.publish("frame", self._encoder.frame(loop, self._paused))
         if now - self._told >= self.config.status_s:
@@ -254,7 +256,7 @@ class Page:
         if self._from is None:
             self._from = (now, t_s)
         wall, sim = self._from
-        due = wall + (t_s - sim) / speed
+        due: float = wall + (t_s - sim) / speed
         if due < now - 0.1:  # it cannot follow: what is lost is not run after
             self._from = (now, t_s)
         return due

@@ -36,12 +36,22 @@ void main() {
 }`;
 const ANGLE = 0.7;
 
+// Whether WebGL is drawn by the processor: smooth edges cost it as much as all the rest.
+function inSoftware() {
+  const gl = document.createElement("canvas").getContext("webgl");
+  const names = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = names ? String(gl.getParameter(names.UNMASKED_RENDERER_WEBGL)) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
 export class Body {
   constructor(canvas, hello) {
     this.canvas = canvas;
-    const gl = this.gl = canvas.getContext("webgl", { antialias: !new URLSearchParams(location.search).has("noaa"), stencil: true, alpha: false });
+    const gl = this.gl = canvas.getContext("webgl", { antialias: !inSoftware(), stencil: true, alpha: false });
     if (!gl) throw new Error("this browser has no WebGL");
     this.planar = hello.dims < 3;
+    this.share = 1; // of the resolution: less on a machine that cannot keep up
     this.workspace = hello.workspace;
     this.build(VERTEX, FRAGMENT);
     this.measure(hello);
@@ -125,9 +135,17 @@ export class Body {
     };
   }
 
+  // Told how long a picture took while others were waiting, ms: draws fewer points where that is too long.
+  pace(took) {
+    this.late = 0.8 * (this.late || 0) + 0.2 * took;
+    if (this.late < 60 || this.share <= 0.4) return;
+    this.share = Math.max(0.4, this.share * 0.8);
+    this.late = 0;
+  }
+
   home() {
     this.azimuth = this.planar ? -Math.PI / 2 : -Math.PI / 3;
-    this.elevation = this.planar ? 0.95 : 0.35;
+    this.elevation = this.planar ? 1.02 : 0.35;
     this.zoom = 1;
     this.target = [...this.centre];
   }
@@ -182,13 +200,13 @@ export class Body {
   }
 
   draw(frame) {
-    const gl = this.gl, canvas = this.canvas, ratio = Math.min(2, window.devicePixelRatio || 1);
+    const gl = this.gl, canvas = this.canvas, ratio = Math.min(2, window.devicePixelRatio || 1) * this.share;
     const w = Math.max(1, Math.round(canvas.clientWidth * ratio)), h = Math.max(1, Math.round(canvas.clientHeight * ratio));
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     if (!this.measured) this.include(frame);
     this.follow([...frame.body]);
     this.changed = false;
-    const aspect = w / h, reach = this.radius / Math.sin(ANGLE / 2) * Math.max(1, 1 / aspect) * 0.74 * this.zoom;
+    const aspect = w / h, reach = this.radius / Math.sin(ANGLE / 2) * Math.max(1, 1 / aspect) * 0.82 * this.zoom;
     const flat = Math.cos(this.elevation);
     const eye = [
       this.target[0] + reach * flat * Math.cos(this.azimuth), this.target[1] + reach * flat * Math.sin(this.azimuth),

@@ -8,7 +8,8 @@ import { Link } from "./wire.js";
 const $ = (id) => document.getElementById(id);
 const panes = {};
 const stats = { received: 0, drawn: 0, bytes: 0, error: "" };
-let frame = null, fresh = false, status = null, hello = null, state = "lost", healthDue = 0, touching = 0;
+let frame = null, fresh = false, status = null, hello = null, state = "lost", healthDue = 0, flatDue = 0, touching = 0;
+let waiting = 0, before = 0, arrived = 0;
 
 function welcome(message) {
   hello = message;
@@ -29,6 +30,8 @@ function welcome(message) {
 function take(next) {
   frame = next;
   fresh = true;
+  waiting += 1;
+  arrived = performance.now();
   stats.received = link.received;
   stats.bytes = link.bytes;
   panes.raster.add(frame);
@@ -38,8 +41,14 @@ function take(next) {
 function draw(now) {
   requestAnimationFrame(draw);
   if (!frame || !(fresh || panes.body?.changed)) return;
+  if (fresh && waiting > 2) panes.body?.pace(now - before);
   fresh = false;
+  waiting = 0;
+  before = now;
   panes.body?.draw(frame);
+  stats.drawn += 1;
+  if (now < flatDue) return;
+  flatDue = now + 60;
   panes.raster.draw();
   panes.velocity.draw();
   $("touch-note").textContent = panes.taxels.draw(frame);
@@ -50,7 +59,6 @@ function draw(now) {
     $("health-note").textContent = panes.raster.health($("health"));
     healthDue = now + 400;
   }
-  stats.drawn += 1;
 }
 
 const SCORE = {
@@ -119,10 +127,17 @@ function showPhase() {
   if (state === "lost") { phase.textContent = "no connection to the loop"; phase.className = "lost"; return; }
   if (state === "ended" || status?.ended) { phase.textContent = "the run has ended"; phase.className = "wait"; return; }
   if (!status) return;
+  if (fitting()) { phase.textContent = `${status.phase}: fitting the decoder …`; phase.className = "wait"; return; }
   const rate = status.rate > 0 ? ` at ${status.rate.toFixed(status.rate < 10 ? 1 : 0)}× real time` : "";
   phase.textContent = status.paused ? `${status.phase}, paused` : status.phase + rate;
   phase.className = status.phase === "run" && !status.paused ? "run" : "wait";
 }
+
+// Between two blocks of calibration the loop stands still while the decoder learns.
+function fitting() {
+  return frame && !status.paused && frame.progress >= 1 && status.phase !== "run" && performance.now() - arrived > 250;
+}
+setInterval(showPhase, 300);
 
 function know(message) {
   status = message;

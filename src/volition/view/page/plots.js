@@ -157,8 +157,13 @@ export class Velocity {
         }
         c.stroke();
       }
+      const name = `${this.names[p]}  ±${(this.top / 1.15).toPrecision(2)} ${this.unit}`;
+      c.fillStyle = theme.card.text;
+      c.globalAlpha = 0.8;
+      c.fillRect(0, each * p, c.measureText(name).width + 6, 15);
+      c.globalAlpha = 1;
       c.fillStyle = theme.muted.text;
-      c.fillText(`${this.names[p]}  ±${(this.top / 1.15).toPrecision(2)} ${this.unit}`, 2, each * p + 11);
+      c.fillText(name, 2, each * p + 11);
     }
   }
 }
