@@ -59,6 +59,7 @@ def figures(found: Mapping[str, Any]) -> list[Row]:
         ("bins whose spikes the source did not hear of in time", found["source"]["unheard"], ""),
         ("CPU of the loop", 100 * found["cpu_loop"], "% of a core"),
         ("CPU of the source (simulated)", 100 * found["cpu_source"], "% of a core"),
+        ("load average of the machine before", found["load_before"], "processes"),
         ("reaches that succeed (simulated person)", 100 * found["score"].get("success", float("nan")), "%"),
     )
     counted = [(f"fault: {stage} {kind}", n, "") for stage, kinds in found["faults"].items() for kind, n in kinds.items()]

@@ -104,6 +104,7 @@ def certify(options: Certify) -> dict[str, Any]:
     Raises:
         ConfigError: the source of voltage could not be started, or ended too early.
     """
+    others = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     decoder = _fitted(options)
     person, implant = _stages(options)
     chunks = max(1, round(20 / options.chunk_ms))
@@ -140,7 +141,8 @@ def certify(options: Certify) -> dict[str, Any]:
     if report.seconds < options.seconds - 0.1 or not out.strip():
         raise ConfigError(f"the source of voltage ended early ({state}): {(error.strip().splitlines() or ['no word'])[-1]}")
     found = _found(loop, channel, report, json.loads(out))
-    return {**found, "lost_chunks": voltage.lost, "cpu_loop": cpu_s / report.wall_s, "priority": priority}
+    figures = {"lost_chunks": voltage.lost, "cpu_loop": cpu_s / report.wall_s, "priority": priority, "load_before": others}
+    return {**found, **figures}
 
 
 def _warm(loop: Loop, channel: LiveN1) -> None:

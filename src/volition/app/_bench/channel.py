@@ -20,6 +20,7 @@ from volition.app._bench import Found, Measure, SkipError
 from volition.app._bench import _channel_peers as peers
 from volition.app._bench._channel_exact import Exactness, exactness
 from volition.app._bench.decode import DATA
+from volition.app._output import cell
 from volition.channel import _codec_measure as codec
 from volition.channel._codec_map import parse_wav
 from volition.channel._electrodes import Electrodes, ElectrodesConfig
@@ -200,7 +201,7 @@ def _end_to_end(seconds: float) -> Iterator[Measure]:
         def run() -> Found:
             report = _certified(seconds)
             whole = report["latency_ms"][0]
-            note = f"p99.9 {whole['p99.9']:.2f}, max {whole['max']:.2f} ms; load {os.getloadavg()[0]:.1f}"
+            note = f"p99.9 {whole['p99.9']:.2f}, max {whole['max']:.2f} ms; load before {cell(report['load_before'])}"
             return Found(report["limits"][row]["value"], {"note": note})
 
         return run
