@@ -48,6 +48,16 @@ def test_missing_samples_are_counted_and_a_stamp_that_is_only_late_is_not_one():
     assert len(drain(bins)) == 7
 
 
+def test_a_new_estimate_of_the_clocks_offset_is_no_gap():
+    bins = Regular(1000.0, 0.02, slack=100, max_age_s=np.inf)
+    bins.add(np.arange(30) / 1000, rows(0, 30), 5.0)
+    bins.add(np.arange(30, 60) / 1000, rows(30, 30), 5.02)
+    got = drain(bins)
+    assert np.array_equal(np.concatenate([data[:, 0] for _, data in got]), np.arange(60))
+    assert [round(t, 3) for t, _ in got] == [5.019, 5.059, 5.079]
+    assert +bins.counts == {}
+
+
 def test_no_bin_joins_what_did_not_follow_each_other():
     bins = Regular(1000.0, 0.02, slack=100, max_age_s=np.inf)
     bins.add(np.arange(30) / 1000, rows(0, 30))

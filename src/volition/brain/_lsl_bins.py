@@ -52,8 +52,12 @@ class Regular:
         """Samples at hand."""
         return len(self._times)
 
-    def add(self, times_s: Float64, data: NDArray[Any]) -> None:
-        """Take samples `[n, channels]` and their times `[n]`, s."""
+    def add(self, times_s: Float64, data: NDArray[Any], offset_s: float = 0.0) -> None:
+        """Take samples `[n, channels]` and their times `[n]` on the sender's clock, s.
+
+        `offset_s` is added for this machine's clock, after gaps were looked for: its estimate is set anew now and then, and
+        jumps by milliseconds on a loaded machine.
+        """
         before = times_s[0] - 1 / self._rate if self._last_s is None else self._last_s
         steps = np.diff(times_s, prepend=before) * self._rate - 1.0  # samples left out before each one
         self._last_s = float(times_s[-1])
@@ -66,7 +70,7 @@ class Regular:
                 times_s, data, self._times, self._data = times_s[at:], data[at:], np.empty(0), None
                 self.cuts += 1
         self._measure(times_s)
-        self._times = np.concatenate([self._times, times_s])
+        self._times = np.concatenate([self._times, times_s + offset_s])
         self._data = data if self._data is None else np.concatenate([self._data, data])
 
     def _measure(self, times_s: Float64) -> None:

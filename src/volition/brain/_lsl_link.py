@@ -124,11 +124,15 @@ def predicate(**wanted: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Arrived:
-    """Samples `[n, channels]` and their times `[n]` on this machine's LSL clock, s; `epoch` counts connections."""
+    """Samples `[n, channels]`, their times `[n]` on the sender's clock, s, and what to add for this machine's LSL clock.
+
+    `epoch` counts connections.
+    """
 
     epoch: int
     source: Source
     times_s: Float64
+    offset_s: float
     samples: NDArray[Any]
 
 
@@ -240,7 +244,7 @@ class Link:
             now = monotonic()
             if len(times):
                 heard = now
-                self._push(Arrived(self.epoch, self.source, times + (self.offset_s or 0.0), samples))
+                self._push(Arrived(self.epoch, self.source, times, self.offset_s or 0.0, samples))
             elif now - heard > _QUIET_S:
                 heard = now
                 if self._successor(info):  # a sender on another machine may vanish without a word, and come back

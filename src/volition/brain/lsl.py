@@ -213,10 +213,10 @@ class Lsl:
                 self._begin(chunk)
             assert self._bins is not None
             if isinstance(self._bins, Events):
-                self._bins.add(chunk.times_s, chunk.samples[:, 0])
-                self._heard_s = max(self._heard_s, float(chunk.times_s[-1]))
+                self._bins.add(chunk.times_s + chunk.offset_s, chunk.samples[:, 0])
+                self._heard_s = max(self._heard_s, float(chunk.times_s[-1] + chunk.offset_s))
             else:
-                self._bins.add(chunk.times_s, chunk.samples)
+                self._bins.add(chunk.times_s, chunk.samples, chunk.offset_s)
 
     def _begin(self, chunk: Arrived) -> None:
         """A new connection: nothing of the old one is continued."""
