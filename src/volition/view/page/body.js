@@ -60,6 +60,7 @@ export class Body {
     const far = 40 * this.radius;
     this.floor = hello.scene.geoms.some((geom) => geom.shape === "plane")
       ? null : this.make({ shape: "plane", size: [far, far, 0], body: 0, rgba: null });
+    this.plate = this.floor && this.planar ? this.make({ shape: "plane", size: this.half(), body: 0, rgba: null }) : null;
     this.step = 10 ** Math.round(Math.log10(this.radius / 4));
     this.home();
     this.hands();
@@ -95,7 +96,12 @@ export class Body {
     this.centre = low.map((v, i) => (v + high[i]) / 2);
     this.radius = Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]) / 2 || 1;
     this.ground = this.low[2];
+    this.middle = this.centre.slice(0, 2); // of the workspace
     this.measured = false;
+  }
+
+  half() {
+    return [(this.high[0] - this.low[0]) / 2, (this.high[1] - this.low[1]) / 2, 0];
   }
 
   include(frame) {
@@ -225,6 +231,7 @@ export class Body {
     gl.uniform1f(this.place.far, this.radius);
     const models = this.geoms.map((geom) => this.model(geom, frame));
     if (this.floor) this.one(this.floor, pose([this.target[0], this.target[1], this.ground], [1, 0, 0, 0]), [...colour("floor"), 1], { grid: this.step });
+    if (this.plate) this.one(this.plate, pose([...this.middle, this.ground + 5e-4 * this.radius], [1, 0, 0, 0]), [...sky, 1], { flat: 1 });
     this.geoms.forEach((geom, i) => { if (geom.shape === "plane") this.one(geom, models[i], [...colour("floor"), 1], { grid: this.step }); });
     this.shadows(models);
     this.geoms.forEach((geom, i) => {

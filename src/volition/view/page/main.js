@@ -87,10 +87,10 @@ function showScore() {
   const known = Object.keys(SCORE).filter((key) => key in status.score);
   const keys = [...known, ...Object.keys(status.score).filter((key) => !(key in SCORE) && !/_(low|high|q\d+_s)$|^n_/.test(key))].slice(0, 9);
   fill($("score"), keys.map((key, i) => {
-    const [name, value] = figure(key, status.score[key]);
+    const [name, value] = figure(key, status.trials ? status.score[key] : null);
     return [cell("dt", name), cell("dd", value, i < 2 ? "big" : "")];
   }));
-  $("score-note").textContent = `${status.trials} trials`;
+  $("score-note").textContent = `${status.trials} trial${status.trials === 1 ? "" : "s"}`;
 }
 
 function showLatency() {

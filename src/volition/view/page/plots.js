@@ -22,6 +22,7 @@ export class Raster {
     this.column = this.paint.createImageData(1, this.rows);
     this.missing = new Float32Array(this.features);
     this.rate = new Float32Array(this.features);
+    this.counted = 0;
     this.drawn = 0;
     this.stale = true;
   }
@@ -41,13 +42,13 @@ export class Raster {
   }
 
   unpack(bytes) {
-    const row = this.row(this.seen++);
+    const row = this.row(this.seen++), pace = Math.max(0.02, 1 / ++this.counted); // a mean of all, later of the last second
     for (let i = 0; i < this.features; i++) {
       const level = bytes[i >> 2] >> 2 * (i & 3) & 3;
       row[i] = level;
       const lost = level === 3 ? 1 : 0;
-      this.missing[i] += 0.02 * (lost - this.missing[i]);
-      if (!lost) this.rate[i] += 0.02 * (level - this.rate[i]);
+      this.missing[i] += pace * (lost - this.missing[i]);
+      if (!lost) this.rate[i] += pace * (level - this.rate[i]);
     }
   }
 
