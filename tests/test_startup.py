@@ -48,3 +48,18 @@ def modules(*args: str) -> set[str]:
 @pytest.mark.parametrize("args", [("--help",), ("--version",), ("list",)])
 def test_light_commands_load_nothing_heavy(args):
     assert not modules(*args) & {"numpy", "scipy", "mujoco", "onnxruntime", "tyro", "rich", "websockets"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("3", "3")])
+def test_a_run_does_not_depend_on_how_many_threads_a_product_is_split_over(before, after):
+    """The last bits of a fit do: what was fitted on two threads does not replay on one."""
+    env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    env |= {} if before is None else {"OPENBLAS_NUM_THREADS": before}
+    said = subprocess.run(
+        [sys.executable, "-c", "import volition, os; print(os.environ['OPENBLAS_NUM_THREADS'])"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == after

@@ -11,6 +11,8 @@ True
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from volition.signal import Recording as Recording
     from volition.stage import check as check
     from volition.stage import find as find
+
+if "numpy" not in sys.modules:
+    # How many threads a product is split over decides its last bits: a run fitted on two would not replay on one. The
+    # loop's matrices are small, and threads that wait for each other make it slower. A value that is set is left alone.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __version__ = "0.1.0"
 

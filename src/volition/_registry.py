@@ -110,6 +110,8 @@ def _from_file(path: Path) -> Any:
 
 def _from_module(target: str) -> Any:
     module_name, _, attribute = target.partition(":")
+    if not module_name or module_name.startswith("."):
+        raise ConfigError(f"{target!r}: expected the full name of a module and a class, as in package.module:Class")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

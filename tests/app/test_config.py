@@ -55,6 +55,12 @@ def test_a_name_alone_stands_for_a_section():
         ("seconds = 0\n", "run.toml: seconds must be positive and below 1e7, got 0"),
         ("seconds = nan\n", "run.toml: seconds must be positive"),
         ("[loop]\nassist = 2.0\n", "run.toml, [loop]: assist must lie in 0..1"),
+        ("[loop]\nstop_ms = inf\n", "run.toml, [loop]: hold_ms, decay_ms, stop_ms, max_lag_ms must be finite"),
+        ("[loop]\ndecay_ms = nan\n", "run.toml, [loop]: hold_ms, decay_ms, stop_ms, max_lag_ms must be finite"),
+        ("[calibration]\nobserve_s = nan\n", "run.toml, [calibration]: observe_s and block_s must be positive and finite"),
+        ("[calibration]\nblock_s = inf\n", "run.toml, [calibration]: observe_s and block_s must be positive and finite"),
+        ("[decoder]\nname = ':'\n", "':': expected the full name of a module and a class"),
+        ("[decoder]\nname = '.mine:Mine'\n", "'.mine:Mine': expected the full name of a module and a class"),
         ("[task]\nlayout = 'spiral'\n", "run.toml, [task]: reach: layout must be"),
     ],
 )

@@ -53,6 +53,7 @@ def test_play_shows_what_happened_without_executing(recorded, tmp_path, capsys, 
     assert sum(row["spikes"] for row in rows) > 1000
 
 
-def test_play_wants_a_positive_step(recorded, capsys):
-    assert cli.main(["play", str(recorded), "--every-s", "0"]) == 2
+@pytest.mark.parametrize("step", ["0", "-1", "nan", "inf"])
+def test_play_wants_a_positive_step(recorded, step, capsys):
+    assert cli.main(["play", str(recorded), "--every-s", step]) == 2
     assert "--every-s" in capsys.readouterr().err

@@ -279,7 +279,8 @@ def test_wider_bins_add_counts_and_never_cross_a_border(tmp_path, layout):
     assert wide.t_ns[12] == 27 * 50_000_000
     refused("50 ms cannot be joined to 70 ms", path, layout, bin_ms=70)
     refused("50 ms cannot be joined to 20 ms", path, layout, bin_ms=20)
-    refused("wider than 0 ms", path, layout, bin_ms=0)
+    for none in (0, float("nan"), float("inf")):
+        refused("wider than 0 ms", path, layout, bin_ms=none)
     refused("no unbroken stretch is as long", path, layout, bin_ms=5000)
 
 

@@ -35,6 +35,13 @@ def test_unsound_vectors_are_refused(values, kind):
     assert guard.faults == {kind: 1}
 
 
+@pytest.mark.parametrize("values", ["left", [1.0, [2.0, 3.0]], {"x": 1.0}, object()])
+def test_what_is_no_vector_of_numbers_is_refused(values):
+    guard = Guard("decoder")
+    assert sound_vector(guard, values, 2) is None
+    assert guard.faults == {"type": 1}
+
+
 def test_features_may_hold_nan_only_under_the_mask():
     guard = Guard("channel")
     assert sound_features(guard, features(0, [1, np.nan], [False, True]), 2) is not None

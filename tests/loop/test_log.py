@@ -1,9 +1,11 @@
 import contextlib
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
+import zlib
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from volition.errors import LogError
-from volition.loop.log import LogReader, LogWriter, decode, encode
+from volition.loop.log import MAGIC, LogReader, LogWriter, decode, encode
 from volition.signal import Features, Stim
 
 ARRAYS = hnp.arrays(
@@ -88,6 +90,34 @@ def test_a_damaged_block_ends_the_log_there(tmp_path):
     reader = LogReader(path)
     n = len(list(reader))
     assert 0 < n < 600
+    assert reader.truncated
+
+
+def block(raw, packed=None):
+    packed = zlib.compress(raw) if packed is None else packed
+    return MAGIC + struct.pack("<4sIIII", b"VLOG", len(raw), len(packed), 0, zlib.crc32(packed)) + packed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x01",  # ends inside the head of a record
+        b"\x01\x00\xff\xff\xff\x7f" + bytes(10),  # a record longer than its block
+        b"\x01\x00\x00\x00\x00\x00",  # a stream that was never named
+        b"\x00\x00\x01\x00\x00\x00{",  # a name that is not JSON
+        b"\x00\x00\x02\x00\x00\x00{}",  # a name that lacks its parts
+    ],
+)
+def test_a_block_with_a_good_checksum_and_nonsense_in_it_is_an_error_of_the_log(tmp_path, raw):
+    (tmp_path / "a").write_bytes(block(raw))
+    with pytest.raises(LogError, match="block 0"):
+        list(LogReader(tmp_path / "a"))
+
+
+def test_a_block_that_cannot_be_unpacked_ends_the_log(tmp_path):
+    (tmp_path / "a").write_bytes(block(b"abc", b"not packed"))
+    reader = LogReader(tmp_path / "a")
+    assert not list(reader)
     assert reader.truncated
 
 

@@ -233,6 +233,12 @@ def test_a_stage_gets_its_period_from_the_brain():
     assert loop.guards["decoder"].latency.n == 50
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None])
+def test_a_seed_is_an_integer(seed):
+    with pytest.raises(ConfigError, match="seed must be an integer"):
+        Loop(decoder="still", seed=seed)
+
+
 @pytest.mark.parametrize("bad", [{"assist": 1.5}, {"clock": "sundial"}, {"hold_ms": 300.0}, {"decay_ms": 0.0}])
 def test_impossible_configurations_are_refused(bad):
     with pytest.raises(ConfigError):

@@ -109,6 +109,40 @@ def test_what_is_no_run_is_refused(tmp_path):
         replay(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: [],
+        lambda run: {k: v for k, v in run.items() if k != "seed"},
+        lambda run: {**run, "seed": "1"},
+        lambda run: {**run, "config": None},
+        lambda run: {**run, "stages": {**run["stages"], "task": None}},
+        lambda run: {**run, "stages": {**run["stages"], "decoder": {"class": 5, "config": {}}}},
+    ],
+)
+def test_a_damaged_description_of_a_run_is_refused(run, change):
+    path = run / "run.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(LogError, match=r"run\.json is damaged"):
+        replay(run)
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("volition.loop.record.write_json", stop)
+    with pytest.raises(KeyboardInterrupt):
+        Loop(decoder="still", record=tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_run_that_was_killed_before_its_first_block_says_so(tmp_path):
+    with Loop(decoder="still", record=tmp_path / "run"):
+        pass
+    assert "nothing was recorded" in str(replay(tmp_path / "run"))
+
+
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot make the folder"):

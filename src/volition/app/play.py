@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def main(options: Play) -> int:
     """Print the rows."""
     from volition.loop.replay import read_run
 
-    if options.every_s <= 0:
+    if not 0 < options.every_s < math.inf:
         raise ConfigError(f"--every-s must be positive, got {options.every_s}")
     run = read_run(options.folder)
     names = [run["stages"][kind]["class"].split(":")[0].rsplit(".", 1)[-1] for kind in run["stages"]]

@@ -6,6 +6,7 @@ The format is explained, with an example, in `docs/how-to/my-recording.md`.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -155,7 +156,7 @@ def _bin(table: _Table | None, where: str) -> float | Source:
     table.close()
     if given[0] == "variable":
         return Source((value,), scale=_seconds(unit, table.where))
-    if value <= 0:
+    if not 0 < value < math.inf:
         raise ConfigError(f"{table.where}: the bin width must be positive, got {value}")
     return value / 1000 if given[0] == "ms" else float(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def read(path: str | Path, layout: str | Path | None = None, bin_ms: float | Non
     """
     path = Path(path)
     kind = _kind(path)
-    if bin_ms is not None and not bin_ms > 0:
+    if bin_ms is not None and not 0 < bin_ms < math.inf:
         raise InputError(f"{path}: bins must be wider than 0 ms, got {bin_ms:g}")
     bin_ns = None if bin_ms is None else round(bin_ms * NS_PER_MS)
     if kind == ".nwb":

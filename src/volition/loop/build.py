@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from math import gcd
+from numbers import Integral
 from typing import Any
 
 from volition.errors import ConfigError
@@ -101,8 +102,10 @@ def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
     """Prepare all stages in order; what one decides, the next ones are told.
 
     Raises:
-        ConfigError: numbers of channels differ, or the effector takes an intent that has no meaning.
+        ConfigError: no seed, numbers of channels differ, or the effector takes an intent that has no meaning.
     """
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ConfigError(f"seed must be an integer, not negative, got {seed!r}")
     for kind, stage in stages.items():
         complete(kind, stage)
     brain, channel, effector = stages["brain"], stages["channel"], stages["effector"]

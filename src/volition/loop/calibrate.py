@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,8 +40,8 @@ class Calibration:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.observe_s <= 0 or self.block_s <= 0:
-            raise ConfigError("observe_s and block_s must be positive")
+        if not (0 < self.observe_s < math.inf and 0 < self.block_s < math.inf):
+            raise ConfigError(f"observe_s and block_s must be positive and finite, got {self.observe_s} and {self.block_s}")
         if any(not 0 <= share <= 1 for share in self.assist):
             raise ConfigError(f"assist must lie in 0..1, got {self.assist}")
 

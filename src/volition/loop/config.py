@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,9 @@ class LoopConfig:
             raise ConfigError(f"assist must lie in 0..1, got {self.assist}")
         if not 0 <= self.hold_ms <= self.stop_ms:
             raise ConfigError(f"hold_ms must lie in 0..stop_ms, got {self.hold_ms} and {self.stop_ms}")
+        times = ("hold_ms", "decay_ms", "stop_ms", "max_lag_ms")
+        if not all(math.isfinite(getattr(self, name)) for name in times):
+            raise ConfigError(f"{', '.join(times)} must be finite")
         if self.decay_ms <= 0 or self.max_lag_ms <= 0:
             raise ConfigError("decay_ms and max_lag_ms must be positive")
 

@@ -2,7 +2,7 @@
 
 | fault | how it shows | answer |
 |---|---|---|
-| exception, NaN, wrong shape | of any stage | its output is missing this time |
+| exception, NaN, wrong shape or type | of any stage | its output is missing this time |
 | stale, frozen, lost | features old, the same again and again, or all masked | intent is held, decays, stops |
 | late | real clock: the decoder's answer came after its period | intent is held, decays, stops |
 | many | three faults of a decoder within a second | stop, until `arm()` |
@@ -73,10 +73,14 @@ def finite(vector: NDArray[Any]) -> bool:
 
 
 def sound_vector(guard: Guard, values: Any, size: int) -> Float32 | None:
-    """A vector of intent as float32, or None (counted) where it has another shape or is not finite."""
+    """A vector of intent as float32, or None (counted) where it is no numbers, has another shape or is not finite."""
     if values is None:
         return None
-    vector: Float32 = np.asarray(values, np.float32)
+    try:
+        vector: Float32 = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        guard.refuse("type")
+        return None
     if vector.shape != (size,):
         guard.refuse("shape")
         return None

@@ -189,7 +189,10 @@ class LogReader:
                 packed = file.read(packed_size)
                 if len(packed) < packed_size or zlib.crc32(packed) != crc:
                     return
-                raw = zlib.decompress(packed)
+                try:
+                    raw = zlib.decompress(packed)
+                except zlib.error:
+                    return
                 if len(raw) != raw_size:
                     return
                 self.truncated = False
@@ -200,18 +203,28 @@ class LogReader:
         """Every record in order: stream name, payload, field names."""
         names: dict[int, tuple[str, list[str]]] = {}
         for raw in self._blocks():
-            at = 0
-            while at < len(raw):
-                stream, size = _RECORD.unpack_from(raw, at)
-                at += _RECORD.size
-                payload = raw[at : at + size]
-                at += size
-                if stream == 0:
-                    row = json.loads(payload)
-                    names[row["id"]] = (row["name"], row["fields"])
-                    continue
-                name, field_list = names[stream]
+            for stream, payload in self._cut(raw):
+                try:
+                    if stream == 0:
+                        row = json.loads(payload)
+                        names[row["id"]] = (row["name"], row["fields"])
+                        continue
+                    name, field_list = names[stream]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise LogError(f"{self.path}: block {self.blocks - 1} is not well formed") from error
                 yield name, payload, field_list
+
+    def _cut(self, raw: bytes) -> Iterator[tuple[int, bytes]]:
+        """Stream and payload of every record of a block."""
+        at = 0
+        while at < len(raw):
+            if at + _RECORD.size > len(raw):
+                raise LogError(f"{self.path}: block {self.blocks - 1} ends inside a record")
+            stream, size = _RECORD.unpack_from(raw, at)
+            at += _RECORD.size + size
+            if at > len(raw):
+                raise LogError(f"{self.path}: block {self.blocks - 1} ends inside a record")
+            yield stream, raw[at - size : at]
 
     def __iter__(self) -> Iterator[Record]:
         for name, payload, names in self.records():

@@ -90,9 +90,15 @@ class Recorder:
             raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
         if (folder / SIGNALS).exists():
             raise InputError(f"{folder} holds a run already; choose another folder or remove it")
-        self._log = LogWriter(folder / SIGNALS)
+        self._log = LogWriter(folder / SIGNALS)  # from here on the folder is ours: the file is made by one process only
         self._wall = (folder / WALL).open("ab", buffering=1 << 16)
-        write_json(folder / RUN, run)
+        try:
+            write_json(folder / RUN, run)
+        except BaseException:  # Ctrl-C too: a log without what made it could not be replayed
+            self.close()
+            for name in (SIGNALS, WALL):
+                (folder / name).unlink(missing_ok=True)
+            raise
 
     def put(self, name: str, signal: Any) -> Any:
         """Append a signal."""

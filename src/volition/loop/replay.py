@@ -20,6 +20,8 @@ from volition.loop.record import DECODER, RUN, SIGNALS, TapeEndError, Verifier, 
 from volition.signal import Stim, View
 from volition.stage import KINDS, Port, Setup, Spec, find
 
+_SAY: Mapping[type, str] = {dict: "a table", int: "an integer", str: "text"}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,6 +52,8 @@ class Verdict:
 
     def __str__(self) -> str:
         n = sum(self.compared.values())
+        if not n:
+            return "nothing was recorded: the run ended before its first block was written"
         torn = " (the log is torn: its writer was killed)" if self.truncated else ""
         torn += " (the brain was live: what it gave was taken, not computed)" if self.live else ""
         if self.equal:
@@ -67,8 +71,15 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        if not isinstance(content.get("stages"), dict):
-            raise ValueError("no stages")
+        if not isinstance(content, dict):
+            raise ValueError("not a table")
+        for key, kind in (("stages", dict), ("config", dict), ("seed", int), ("version", str)):
+            if not isinstance(content.get(key), kind):
+                raise ValueError(f"no {key}, or not {_SAY[kind]}")
+        for stage in KINDS:
+            row = content["stages"].get(stage)
+            if not (isinstance(row, dict) and isinstance(row.get("class"), str) and isinstance(row.get("config"), dict)):
+                raise ValueError(f"stage {stage} is missing or not whole")
     except OSError as error:
         raise LogError(f"{folder} holds no run ({RUN}: {error.strerror})") from error
     except ValueError as error:
