@@ -95,6 +95,24 @@ def test_same_seed_same_bytes_and_voltage_may_come_from_outside():
         channel.read(Broadband(5 * BIN, np.zeros((600, 32), np.int16)))
 
 
+def test_voltage_that_never_came_is_masked_and_what_follows_has_no_history():
+    def voltage(k):
+        return (np.random.default_rng(k).standard_normal((600, 32)) * 9).astype(np.int16)
+
+    channel, fresh = ready(sampling_hz=30_000.0), ready(sampling_hz=30_000.0)
+    for k in range(3):
+        channel.read(Broadband((k + 1) * BIN, voltage(k)))
+    gap = channel.read(Broadband(4 * BIN, np.empty((0, 32), np.int16)))
+    assert gap.mask.all()
+    assert np.isnan(gap.x).all()
+    fresh._front.reset()
+    after = [c.read(Broadband(5 * BIN, voltage(9))) for c in (channel, fresh)]
+    assert after[0].x.tobytes() == after[1].x.tobytes()
+    border = channel.read(Broadband(6 * BIN, voltage(9), segment=1))
+    assert border.x.tobytes() == after[1].x.tobytes()
+    assert border.segment == 1
+
+
 def test_bad_settings():
     for bad in ({"warm_ms": -1.0}, {"reference": "regression"}, {"dead": 2.0}, {"engine": "gpu"}, {"threshold_rms": 0.0}):
         with pytest.raises(ConfigError):

@@ -22,6 +22,7 @@ from volition.signal import Bool, Broadband, Features, Spikes, Stim
 from volition.stage import Port, Setup, Spec
 
 _SITE_UM2 = 336.0  # 14 x 24 µm, recalled from the literature
+_GAP = -1  # no segment has this number: what comes after a gap has no history
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class N1(CountChannel):
         self._any_dead = bool(self.dead_channels.any())
         self._clock = BinClock(cfg.sampling_hz, setup.bin_ns)
         self._next = np.zeros(self.electrodes)
+        self._segment: int | None = None
         self._near = np.arange(self.electrodes) * n // max(1, self.electrodes)
         while self._front.sample < round(cfg.warm_ms * 1e-3 * cfg.sampling_hz):
             samples = self._samples()
@@ -143,10 +145,13 @@ class N1(CountChannel):
         """Crossings of one bin, divided by the exposed part of it; masked: what broken electrodes and long artefacts hide.
 
         Raises:
-            InputError: the number of channels changed, or voltage that is not one bin long.
+            InputError: the number of channels changed, or voltage that is neither one bin long nor empty (it never came).
         """
         flowing = self.gate.poll(signal.t_ns)
         self._now_ns = signal.t_ns
+        if isinstance(signal, Broadband) and not len(signal.samples):
+            return self._missing(signal)
+        self._follow(signal.segment)
         samples = self._samples()
         self._pulses(flowing, samples)
         if isinstance(signal, Broadband):
@@ -159,6 +164,19 @@ class N1(CountChannel):
             voltage = self._electrodes.voltage(signal, samples)
         (found,) = self._front.process(voltage)
         return self._features(found, signal)
+
+    def _follow(self, segment: int) -> None:
+        """After a border or a gap nothing that was heard before counts: filters and running RMS begin anew."""
+        if self._segment not in (None, segment):
+            self._front.reset()
+            self._next[:] = 0
+        self._segment = segment
+
+    def _missing(self, signal: Broadband) -> Features:
+        """A bin whose voltage never came."""
+        self._segment = _GAP
+        width = self.spec.gives.size
+        return Features(signal.t_ns, np.full(width, np.nan, np.float32), np.ones(width, bool), signal.segment)
 
     def _features(self, found: Bin, signal: Spikes | Broadband) -> Features:
         self.exposure = found.exposure
