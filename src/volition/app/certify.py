@@ -1,4 +1,4 @@
-"""Measure on this machine, on the real clock, whether the whole loop keeps its deadlines at a chosen size."""
+"""Measure whether the whole loop keeps its deadlines on this machine, on the real clock."""
 
 from __future__ import annotations
 
