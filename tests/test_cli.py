@@ -98,3 +98,27 @@ def test_a_reader_that_leaves_early_is_no_traceback():
         )
     assert done.returncode == 141
     assert done.stderr == ""
+
+
+def closed(*args, **how):
+    return subprocess.run([sys.executable, "-m", "volition", *args], stderr=subprocess.PIPE, text=True, **how)
+
+
+def test_a_terminal_that_lacks_characters_shows_others():
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = closed("list", "decoder", "kalman", env=env, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?" in done.stdout
+
+
+def test_without_any_stdout_a_command_works():
+    done = closed("list", preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = closed("list", stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "volition: cannot write: No space left on device\n"

@@ -12,6 +12,8 @@ Exit codes: 0 done, 1 the answer is no (a replay that differs, a goal that was m
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from volition.errors import UnknownNameError, VolitionError
 _APP = Path(__file__).parent / "app"
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -84,6 +87,15 @@ def _say(text: str) -> None:
     sys.stderr.write(f"volition: {' '.join(text.split())}\n")
 
 
+def _open_stdout() -> None:
+    """A stdout that takes everything: none at all becomes the null device, a character it has no code for becomes "?"."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open as long as the process)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def _drop_stdout() -> None:
     """Send what is still to be written nowhere: the reader is gone, and the interpreter would complain at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
@@ -108,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Before NumPy is imported: a loop's matrices are small, and threads that wait for each other on a busy machine
         # made the same calibration take ten times as long.
         os.environ.setdefault(variable, "1")
+    _open_stdout()
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
@@ -117,6 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_stdout()
         return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _say(f"cannot write: {error.strerror}")
+        _drop_stdout()
+        return VolitionError.exit_code
     except VolitionError as error:
         _say(str(error))
         return error.exit_code

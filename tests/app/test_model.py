@@ -107,6 +107,7 @@ def test_a_run_keeps_what_it_learnt_and_another_uses_it(tmp_path, monkeypatch, c
         (["--decoder", "linear"], "holds kalman"),
         (["--channel", "thread1024"], "1024"),
         (["--model", "b"], "no model is here"),
+        (["--effector", "arm"], "decodes reach.x, reach.y, select, but the effector takes reach.x, reach.y; try another"),
     ):
         assert cli.main(["run", "--model", "a/model", *args, "--output", "d"]) == 2
         assert said in capsys.readouterr().err

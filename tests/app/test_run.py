@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,16 @@ def test_a_recording_that_thinks_is_fitted_and_scored_apart(monkeypatch, capsys)
     assert cli.main(["replay", "r"]) == 0
     assert cli.main([*args[:5], "--output", "s", "--model", "r/model"]) == 0
     assert "movement, 1000 bins: " in capsys.readouterr().out
+    same = replace(recorded_session(), sha256="abc")
+    monkeypatch.setattr("volition.app._build.read_recording", lambda file: same)
+    assert cli.main([*args[:5], "--output", "u"]) == 0
+    assert cli.main([*args[:5], "--output", "v", "--model", "u/model"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("decoded")][1].startswith(  # what it learnt from is not scored
+        "decoded against recorded movement, 200 bins, after the first 80%, on which it was fitted"
+    )
+    assert cli.main([*args[:5], "--output", "w", "--decoder", "still"]) == 0
+    assert "movement, 1000 bins: " in capsys.readouterr().out  # and where nothing was learnt from, nothing is said of it
     assert cli.main([*args[:5], "--output", "t", "--seconds", "1"]) == 0
     assert "give it more --seconds" in capsys.readouterr().out
 

@@ -380,13 +380,10 @@ def test_a_command_without_real_numbers_is_refused(row):
 @pytest.mark.parametrize("odd", [math.nan, math.inf, 0.5, "0", None])
 def test_a_time_is_an_integer(odd):
     """NaN passes every comparison: neither a command nor the clock may have it."""
-    gate = open_gate()
-    assert not something(gate.pass_(Stim(odd, *(np.full(E, 10.0),) * 3), 0))
-    assert gate.reason == "clock"
-    gate = Gate(E)
-    gate.arm()
-    assert not something(gate.pass_(stim(), math.nan))
-    assert gate.reason == "clock"
+    command, clock = open_gate(), open_gate()
+    assert not something(command.pass_(stim(odd), 0))
+    assert not something(clock.pass_(stim(), odd if odd is not None else math.nan))
+    assert command.reason == clock.reason == "clock"
 
 
 def test_a_gate_without_electrodes():

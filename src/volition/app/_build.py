@@ -30,13 +30,18 @@ def _brain(name: str, config: Any) -> Any:
     return cls(config, recording=read_recording(config.file))
 
 
-def _decoder(name: str, config: Any, folder: str, bin_ns: int) -> Any:
+def _decoder(name: str, config: Any, folder: str, bin_ns: int, intent: tuple[str, ...]) -> Any:
     """A decoder, fitted if a folder is given."""
     if not folder:
         return find("decoder", name)(config)
     model, decoder = _model.load(Path(folder))
     if model.decoder != name:
         raise ConfigError(f"--model {folder}: holds {model.decoder}, but decoder {name} is asked for")
+    if model.intent != intent:
+        raise ConfigError(
+            f"--model {folder}: decodes {', '.join(model.intent)}, but the effector takes {', '.join(intent)}; "
+            "try another --effector (arm takes reach.x, reach.y)"
+        )
     _model.check_bin(model, bin_ns)
     return decoder
 
@@ -55,7 +60,7 @@ def stages(config: RunConfig) -> dict[str, Any]:
     made = {kind: find(kind, name)(c) for kind, (name, c) in config.stages.items() if kind not in ("brain", "decoder")}
     made["brain"] = _brain(*config.stages["brain"])
     bin_ns = made["brain"].spec.period_ns or Setup().bin_ns
-    made["decoder"] = decoder = _decoder(*config.stages["decoder"], config.model, bin_ns)
+    made["decoder"] = decoder = _decoder(*config.stages["decoder"], config.model, bin_ns, made["effector"].spec.takes.names)
     learns = isinstance(decoder, Trainable)
     if learns and not (config.calibrate or config.model or config.loop.oracle):
         raise ConfigError(f"decoder {label(decoder)} has learnt nothing: calibrate it, or give a --model")

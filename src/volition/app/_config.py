@@ -109,7 +109,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def override(document: dict[str, Any], assignment: str) -> None:
-    """Set one value of a document in place: "decoder.bins=5", "seed=3"; a value that is not TOML is taken as text.
+    """Set one value of a document in place: "task.layout=webgrid", "seed=3"; a value that is not TOML is taken as text.
 
     Raises:
         ConfigError: it has no "=", or goes through something that is not a section.
@@ -117,7 +117,7 @@ def override(document: dict[str, Any], assignment: str) -> None:
     path, equals, text = assignment.partition("=")
     keys = [k.strip() for k in path.split(".")]
     if not equals or not all(keys):
-        raise ConfigError(f"--set {assignment}: expected SECTION.FIELD=VALUE, as in --set decoder.bins=5")
+        raise ConfigError(f"--set {assignment}: expected SECTION.FIELD=VALUE, as in --set task.layout=webgrid")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

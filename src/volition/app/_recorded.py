@@ -54,12 +54,13 @@ class Score:
 
     Args:
         brain: a brain that replays its `recording`.
-        fitted_here: whether the decoder was fitted on the first part of it; that part is then left out.
+        learnt: bins at its beginning that the decoder was fitted on; they are left out.
     """
 
-    def __init__(self, brain: Any, fitted_here: bool) -> None:
+    def __init__(self, brain: Any, learnt: int) -> None:
         recording = brain.recording
-        self._start_ns = round(TRAIN * recording.bins) * recording.bin_ns if fitted_here else 0
+        self._learnt, self._share = learnt, learnt / recording.bins
+        self._start_ns = learnt * recording.bin_ns
         self._end_ns = recording.bins * recording.bin_ns
         self._repeats = brain.config.at_end == "repeat"
         self._decoded: list[Any] = []
@@ -76,11 +77,13 @@ class Score:
             self._recorded.append(loop.last.intended)
 
     def figures(self, names: tuple[str, ...]) -> dict[str, float]:
-        """R² = 1 - sum (y - y')² / sum (y - mean y)² of each intent that the recording moves; and over how many bins."""
+        """R² = 1 - sum (y - y')² / sum (y - mean y)² of each intent that the recording moves; over how many bins; and the
+        share of the recording before them that was learnt from.
+        """  # noqa: D205
         if not self._decoded:
-            return {"bins": 0.0}
+            return {"bins": 0.0, "learnt": self._share}
         decoded, recorded = np.stack(self._decoded), np.stack(self._recorded)
-        found = {"bins": float(len(decoded))}
+        found = {"bins": float(len(decoded)), "learnt": self._share}
         for k, name in enumerate(names):
             y = recorded[:, k].astype(float)
             total = ((y - y.mean()) ** 2).sum()
@@ -89,11 +92,19 @@ class Score:
         return found
 
 
-def sentence(figures: Mapping[str, float], fitted_here: bool) -> str:
+def learnt_bins(trained: Mapping[str, Any], recording: Any) -> int:
+    """How many bins at the beginning of a recording a saved decoder was fitted on: 0 for another recording's."""
+    if not recording.sha256 or recording.sha256 not in (trained.get("sha256"), trained.get("data_sha256")):
+        return 0
+    said = trained.get("train_bins")
+    return said if isinstance(said, int) and 0 <= said <= recording.bins else round(TRAIN * recording.bins)
+
+
+def sentence(figures: Mapping[str, float]) -> str:
     """What `Score.figures` found, in words."""
-    first = f"the first {TRAIN:.0%}, on which it was fitted"
+    first = f"the first {figures['learnt']:.0%}, on which it was fitted"
     if not figures["bins"]:
         return f"decoded against recorded movement: the run ended within {first}; give it more --seconds"
-    where = f", after {first}" if fitted_here else ""
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "bins")
+    where = f", after {first}" if figures["learnt"] else ""
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name not in ("bins", "learnt"))
     return f"decoded against recorded movement, {figures['bins']:.0f} bins{where}: {scores or 'nothing moved'}"

@@ -136,6 +136,7 @@ def _save(folder: Path, result: Result, recording: Recording, seed: int, command
         "data": recording.name,
         "data_sha256": recording.sha256,
         "share": _TRAIN,
+        "train_bins": recording.bins - len(result.recorded),
         "target": result.target.name,
         "unit": result.target.unit,
         "r2": result.r2,

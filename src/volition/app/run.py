@@ -36,7 +36,7 @@ class Run:
         effector: the body.
         feedback: how touch becomes stimulation.
         task: what the person tries to do.
-        set: one field of the configuration, as in `--set decoder.bins=5`; may be given again.
+        set: one field of the configuration, as in `--set task.layout=webgrid`; may be given again.
         seconds: length of the run after calibration, s; by default 30, or to the end of a recording that thinks.
         seed: of all random numbers.
         oracle: the true intent goes straight to the body: an upper bound, never a result.
@@ -158,7 +158,10 @@ def _loop(config: RunConfig, folder: Path, watch: Callable[[Any], None]) -> tupl
         fitted_here = needs_fit(made["decoder"], config)
         if fitted_here:
             _recorded.fit(made, config.loop, config.seed, watch)
-        score = _recorded.Score(made["brain"], fitted_here)
+        learnt = round(_recorded.TRAIN * recording.bins) if fitted_here else 0
+        if config.model:
+            learnt = _recorded.learnt_bins(_model.describe(Path(config.model)).trained, recording)
+        score = _recorded.Score(made["brain"], learnt)
     loop = Loop(**made, config=config.loop, seed=config.seed, record=folder)
     write_whole(folder / TOML, config.to_toml())
     return loop, score
@@ -238,8 +241,8 @@ def execute(
         try:
             learns = needs_fit(loop.decoder, config)
             seconds = config.seconds if score is None else score.seconds(config.seconds)
+            announce(view)
             with view or nullcontext():
-                announce(view)
                 if learns and score is None:
                     _expect(view, config.calibration.seconds, CALIBRATION_SPEED)
                     loop.calibrate(config.calibration, show)
@@ -272,6 +275,6 @@ def main(options: Run) -> int:
         save(rows, options.json)
     print(report)
     if recorded:
-        print(_recorded.sentence(recorded, fitted_here=config.calibrate and not config.model))
+        print(_recorded.sentence(recorded))
     print(f"kept in {folder}")
     return 0
