@@ -24,7 +24,7 @@ def test_the_demo_ends_by_itself_with_a_scoreboard_and_its_files(tmp_path):
     for name in ("report.html", "report.json", "signals.vlog", "run.json"):
         assert (folder / name).stat().st_size > 0
         assert name == "run.json" or f"{Path('runs') / 'demo' / name}" in done.stdout
-    for word in ("observe", "kalman", "random", "oracle", "bit/s", "real time"):
+    for word in ("watch it at http://127.0.0.1:", "observe", "kalman", "random", "oracle", "bit/s", "real time"):
         assert word in done.stdout
     assert "\x1b" not in done.stdout
     report = json.loads((folder / "report.json").read_text())

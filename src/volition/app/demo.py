@@ -15,11 +15,10 @@ from volition.app._viewer import CALIBRATION_SPEED, Viewer, announce, opened
 from volition.errors import ConfigError
 
 if TYPE_CHECKING:
+    from volition.app._viewer import View
     from volition.loop.loop import Loop
     from volition.loop.report import Report
     from volition.view._gather import Gather
-    from volition.view.server import Page
-    from volition.view.terminal import Terminal
 
 _FOLDER = Path("runs/demo")
 _CONTROL_S = 30.0
@@ -41,8 +40,8 @@ class Demo:
         seconds: simulated time of reaching after calibration, s.
         seed: of all random numbers.
         output: folder for report.html, report.json and the run's log; by default runs/demo, or the next free runs/demo-N.
-        viewer: "terminal" shows the loop while it runs (lines of progress where there is no terminal), "page" serves it to a
-            browser on this machine, reaching in real time, "none" shows nothing.
+        viewer: "auto" shows the loop in the terminal (lines of progress where there is none) and serves the page to whoever
+            opens it; "terminal" is the one alone, "page" the other, in real time from the start; "none" shows nothing.
         port: of the page; 0 takes 8700, or any free one.
         channel: the implant.
         decoder: what reads intent.
@@ -55,7 +54,7 @@ class Demo:
     seconds: float = 60.0
     seed: int = 0
     output: Path | None = None
-    viewer: Viewer = "terminal"
+    viewer: Viewer = "auto"
     port: int = 0
     channel: str = "thread1024"
     decoder: str = "kalman"
@@ -94,20 +93,20 @@ def _loop(options: Demo, decoder: str, oracle: bool = False, record: Path | None
     )
 
 
-def _perform(options: Demo, loop: Loop, view: Page | Terminal | None, check: Callable[[], None]) -> tuple[Report, Gather]:
+def _perform(options: Demo, loop: Loop, view: View | None, check: Callable[[], None]) -> tuple[Report, Gather]:
     """Calibrate, then reach; what was kept of it for the report's pictures."""
     from volition.loop.calibrate import Calibration
     from volition.view._gather import Gather
 
     how = Calibration()
-    look: Gather | Page | Terminal = view or Gather()
+    look: Gather | View = view or Gather()
 
     def watch(loop: Loop) -> None:
         check()
         look(loop)
 
+    announce(view)
     with view or nullcontext():
-        announce(view)
         if view:
             view.expect(how.seconds, CALIBRATION_SPEED)
         loop.calibrate(how, watch)

@@ -38,6 +38,7 @@ class Pace:
         p50_us, p99_us: wall time of one bin of the loop.
         progress: 0..1 of what was announced, NaN if nothing was.
         total_s: how much was announced, s.
+        note: what stands below everything else.
     """
 
     speed: float = math.nan
@@ -45,6 +46,7 @@ class Pace:
     p99_us: float = math.nan
     progress: float = math.nan
     total_s: float = math.nan
+    note: str = "Ctrl-C ends"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -102,7 +104,7 @@ def draw(loop: Any, gather: Gather, pace: Pace, preferred: Float64, width: int =
     canvas.put(1, _TOP + _ROWS + 1, score_line(loop.task.score() if trials else {}, trials), "bold")
     x = canvas.put(1, _TOP + _ROWS + 2, f"{number(pace.speed)}x real time", "")
     canvas.put(x, _TOP + _ROWS + 2, f"   one bin takes {number(pace.p50_us)} µs (p99 {number(pace.p99_us)} µs)", "dim")
-    canvas.put(1, _TOP + _ROWS + 3, "Ctrl-C ends", "dim")
+    canvas.put(1, _TOP + _ROWS + 3, pace.note, "dim")
     return canvas
 
 

@@ -44,6 +44,7 @@ class PageConfig:
         speed: simulated seconds a second, 0 without limit, until the page or `expect` says otherwise.
         frame_s: shortest time between two frames, s (18 ms: every bin of 20 ms in real time).
         status_s: time between two statuses, s.
+        unseen: whether the pace is kept while no page is open; otherwise the loop runs as fast as it can until one is.
         order_s: time between two estimates of the preferred directions by which the raster is sorted, s.
     """
 
@@ -52,6 +53,7 @@ class PageConfig:
     speed: float = 1.0
     frame_s: float = 0.018
     status_s: float = 0.4
+    unseen: bool = True
     order_s: float = 10.0
 
     def __post_init__(self) -> None:
@@ -93,6 +95,11 @@ class Page:
         self._framed = self._told = self._sorted = float("-inf")
         self._rate = (float("-inf"), 0.0, 0.0)
         self.expect(float("nan"), self.config.speed)
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody looks on."""
+        return self._socket is not None and self._socket.pages > 0
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
@@ -148,7 +155,7 @@ class Page:
         if loop is not self._loop:
             self._begin(loop)
         assert self._encoder is not None
-        shown = self._socket is not None and self._socket.pages > 0
+        shown = self.open
         self._encoder.add(loop.last.features)
         self._obey(loop)
         if shown:
@@ -243,7 +250,7 @@ class Page:
             try:
                 act = self._acts.get(timeout=min(left, _IDLE_S))
             except queue.Empty:
-                if self._paused and self._socket is not None and self._socket.pages:
+                if self._paused and self.open:
                     self._show(loop, time.perf_counter())
                 continue
             self._do(loop, act)
@@ -251,6 +258,9 @@ class Page:
     def _due(self, loop: Any, now: float) -> float:
         """When this bin's time has come."""
         speed, t_s = self._wanted(), loop.t_ns / NS_PER_S
+        if not (self.config.unseen or self.open):
+            self._from = None
+            return now
         if speed <= 0 or loop.config.clock == "real":  # a loop on the real clock keeps its own pace
             return now
         if self._from is None:

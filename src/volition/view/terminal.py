@@ -53,12 +53,15 @@ class Terminal:
         cost_s: time spent drawing, and waiting for the eye.
         drawn_s: time spent drawing alone.
         live: whether pictures are drawn (otherwise lines).
+        note: what stands in the last line.
+        paced: whether the speed given to `expect` is kept; another viewer may see to it.
     """
 
     def __init__(self, config: TerminalConfig | None = None, stream: TextIO | None = None) -> None:
         self.config = config or TerminalConfig()
         self.gather = Gather()
         self.cost_s = self.drawn_s = 0.0
+        self.note, self.paced = "Ctrl-C ends", True
         self._stream = sys.stdout if stream is None else stream
         self._screen: Any = None
         self.live = False
@@ -110,6 +113,10 @@ class Terminal:
         self._total_s, self._begin_s, self._speed = seconds, float("nan"), speed
         self._busy_s, self._sim_s, self._left, self._from = 0.0, 0.0, float("-inf"), (float("-inf"), 0.0)
 
+    def skip(self, seconds: float) -> None:
+        """So much time since the last call was somebody else's, not the loop's."""
+        self._left += seconds
+
     def __call__(self, loop: Any) -> None:
         """Keep the bin, and draw if it is time."""
         now = time.perf_counter()
@@ -134,7 +141,7 @@ class Terminal:
 
     def _keep_pace(self, now: float) -> None:
         """Sleep where the loop is faster than an eye can follow."""
-        if not (self.live and self._speed > 0):
+        if not (self.live and self.paced and self._speed > 0):
             return
         wall, sim = self._from
         due = wall + (self._sim_s - sim) / self._speed
@@ -150,6 +157,7 @@ class Terminal:
             p99_us=self._latency.percentile_ns(99) / 1e3,
             progress=min(1.0, (loop.t_ns / NS_PER_S - self._begin_s) / self._total_s) if self._total_s > 0 else float("nan"),
             total_s=self._total_s,
+            note=self.note,
         )
 
     def _show(self, loop: Any, now: float) -> None:

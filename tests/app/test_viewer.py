@@ -1,0 +1,76 @@
+import io
+import socket
+import time
+
+import pytest
+
+from volition.app._viewer import Both, announce, opened
+from volition.errors import ConfigError
+from volition.loop.loop import Loop
+from volition.view.server import Page
+from volition.view.terminal import Terminal
+
+
+def nothing():
+    return
+
+
+def loop():
+    return Loop(channel="ideal", decoder="random")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("none", type(None)), ("terminal", Terminal), ("page", Page), ("auto", Both)])
+def test_each_name_opens_its_viewer(name, kind):
+    with opened(name, 0, nothing) as view:
+        assert type(view) is kind
+
+
+def test_the_address_is_said(capsys):
+    with opened("auto", 0, nothing) as view:
+        announce(view)
+        assert capsys.readouterr().out == f"watch it at {view.url}\n"
+        announce(None)
+        announce(Terminal())
+        assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["page", "auto"])
+def test_a_port_that_was_asked_for_and_is_taken_is_refused(name):
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError, match="--port"):
+        port = other.getsockname()[1]
+        with opened(name, port, nothing):
+            pass
+
+
+def test_where_nothing_can_listen_the_terminal_is_left(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(99, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with opened("auto", 0, nothing) as view:
+        assert type(view) is Terminal
+
+
+def test_a_page_that_nobody_opens_does_not_hold_the_loop_up():
+    with opened("auto", 0, nothing) as view, view:
+        view.expect(5.0, 1.0)
+        begin = time.monotonic()
+        loop().run(5.0, view)
+        assert time.monotonic() - begin < 4
+
+
+def test_an_open_page_sets_the_pace_and_the_terminal_does_not_count_that_as_the_loops_time():
+    page, stream = Page(), io.StringIO()
+    with page:
+        both = Both(Terminal(stream=stream), page)
+        page._socket.pages = 1  # as if somebody looked on
+        with both:
+            both.expect(1.0, 1.0)
+            begin = time.monotonic()
+            loop().run(1.0, both)
+            took = time.monotonic() - begin
+    assert took > 0.9
+    assert both.cost_s > 0.5
+    speed = both._terminal._sim_s / both._terminal._busy_s
+    assert speed > 2  # of the loop itself, without the waiting
+    assert "run" in stream.getvalue()
