@@ -37,10 +37,12 @@ class Tab:
 
     def __init__(self, address: str) -> None:
         self._stack = contextlib.ExitStack()
-        self._socket = self._stack.enter_context(connect(address, max_size=None, compression=None))
+        self._socket = self._stack.enter_context(
+            connect(address, max_size=None, max_queue=None, compression=None, close_timeout=1)
+        )
         self._number = 0
         self.complaints: list[str] = []
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method, **params):

@@ -120,7 +120,7 @@ export class Body {
     this.radius = Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]) / 2 || 1;
     if (first.length) this.ground = this.floor ? low[2] - 0.002 * this.radius : 0;
     this.step = 10 ** Math.round(Math.log10(this.radius / 4));
-    this.target = [...this.centre];
+    this.offset = this.centre.map((v, i) => v - frame.body[i]);
     this.measured = true;
     this.home();
   }
@@ -191,11 +191,15 @@ export class Body {
     canvas.onkeydown = (e) => { if (keys[e.key]) { keys[e.key](); e.preventDefault(); } };
   }
 
-  // The camera stays while the controlled point is in the middle of the picture, and goes after it where it leaves it.
+  // In the plane the camera stays while the controlled point is in the picture; in space it goes along, softly up and down.
   follow(at) {
-    const free = 0.7 * this.radius, away = at.map((v, i) => v - this.target[i]);
-    const distance = Math.hypot(...away);
-    if (distance > free) for (let i = 0; i < 3; i++) this.target[i] += away[i] * (1 - free / distance) * 0.2;
+    if (this.planar) {
+      const free = 0.8 * this.radius, away = at.map((v, i) => v - this.target[i]), distance = Math.hypot(...away);
+      if (distance > free) for (let i = 0; i < 3; i++) this.target[i] += away[i] * (1 - free / distance);
+      return;
+    }
+    const to = at.map((v, i) => v + this.offset[i]);
+    this.target = [to[0], to[1], this.target[2] + 0.05 * (to[2] - this.target[2])];
   }
 
   model(geom, frame) {

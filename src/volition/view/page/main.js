@@ -9,7 +9,7 @@ const $ = (id) => document.getElementById(id);
 const panes = {};
 const stats = { received: 0, drawn: 0, bytes: 0, error: "" };
 let frame = null, fresh = false, status = null, hello = null, state = "lost", healthDue = 0, flatDue = 0, touching = 0;
-let waiting = 0, before = 0, arrived = 0;
+let flatStale = false, waiting = 0, before = 0, arrived = 0;
 
 function welcome(message) {
   hello = message;
@@ -40,14 +40,21 @@ function take(next) {
 
 function draw(now) {
   requestAnimationFrame(draw);
-  if (!frame || !(fresh || panes.body?.changed)) return;
-  if (fresh && waiting > 2) panes.body?.pace(now - before);
-  fresh = false;
-  waiting = 0;
-  before = now;
-  panes.body?.draw(frame);
-  stats.drawn += 1;
-  if (now < flatDue) return;
+  if (!frame) return;
+  if (fresh || panes.body?.changed) {
+    if (fresh && waiting > 2) panes.body?.pace(now - before);
+    flatStale ||= fresh;
+    fresh = false;
+    waiting = 0;
+    before = now;
+    panes.body?.draw(frame);
+    stats.drawn += 1;
+  }
+  if (flatStale && now >= flatDue) drawFlat(now);
+}
+
+function drawFlat(now) {
+  flatStale = false;
   flatDue = now + 60;
   panes.raster.draw();
   panes.velocity.draw();
@@ -140,6 +147,7 @@ function fitting() {
 setInterval(showPhase, 300);
 
 function know(message) {
+  if (status && performance.now() < touching) message.paused = status.paused;
   status = message;
   showScore();
   showLatency();
@@ -163,9 +171,20 @@ function act(name, value) {
   link.act(name, value);
 }
 
-const toggle = () => act(status?.paused ? "resume" : "pause");
+function toggle() {
+  if (!status) return;
+  act(status.paused ? "resume" : "pause");
+  status.paused = !status.paused; // at once: the next press means the other one, whatever is still on its way
+  showControls();
+  showPhase();
+}
+function step() {
+  act("step");
+  if (status) status.paused = true;
+}
+
 $("pause").onclick = toggle;
-$("step").onclick = () => act("step");
+$("step").onclick = step;
 $("restart").onclick = () => act("restart");
 $("speed").onchange = () => act("speed", Number($("speed").value));
 for (const name of ["assist", "drop", "kill"]) {
@@ -187,7 +206,7 @@ function flip(name) {
 }
 
 const KEYS = {
-  " ": toggle, ".": () => act("step"), r: () => act("restart"), "+": () => faster(1), "=": () => faster(1), "-": () => faster(-1),
+  " ": toggle, ".": step, r: () => act("restart"), "+": () => faster(1), "=": () => faster(1), "-": () => faster(-1),
   t: () => flip("touch"), o: () => flip("oracle"),
 };
 addEventListener("keydown", (event) => {
