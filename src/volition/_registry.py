@@ -80,14 +80,14 @@ def entries(kind: str) -> Iterator[Entry]:
 
 def class_name(name: str) -> str:
     """`steady_state` -> `SteadyState`: the public class of a component's file."""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return "".join(part[:1].upper() + part[1:] for part in re.split("[_-]", name))
 
 
 def _attribute(module: Any, name: str, where: str) -> Any:
-    try:
-        return getattr(module, name)
-    except AttributeError:
-        raise ConfigError(f"{where} has no class {name!r}") from None
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        raise ConfigError(f"{where} has no class {name!r}")
+    return found
 
 
 def _from_file(path: Path) -> Any:
@@ -101,7 +101,7 @@ def _from_file(path: Path) -> Any:
     sys.modules[name] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
     cls = _attribute(module, class_name(path.stem), str(path))
     cls.found_in = str(path.resolve())  # so that a run can be built again

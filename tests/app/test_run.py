@@ -83,6 +83,12 @@ def test_new_folders_do_not_meet():
         (["--task", "reech"], "did you mean 'reach'?"),
         (["--decoder", "missing.py"], "no such file"),
         (["--decoder", "no.such:Thing"], "no module"),
+        (["--decoder", "math:pi"], "no class 'pi'"),
+        (["--decoder", "sys:exit"], "no class 'exit'"),
+        (["--set", "decoder.penalty=nan"], "penalty must be positive"),
+        (["--set", "decoder.noises=[nan]"], "noises must be positive"),
+        (["--decoder", "wiener", "--set", "decoder.penalties=[nan]"], "penalties must be positive"),
+        (["--decoder", "wiener", "--set", "decoder.history_ms=[inf]"], "history_ms must be positive"),
         (["--no-calibrate"], "has learnt nothing"),
         (["--config", "missing.toml"], "cannot be read"),
         (["--set", "task.layuot=webgrid"], "did you mean 'layout'?"),
@@ -208,3 +214,17 @@ def test_too_short_a_recording_is_one_line(monkeypatch, capsys):
     assert cli.main(["run", "--brain", "replay", "--set", "brain.file=s.npz"]) == 2
     assert "too few" in capsys.readouterr().err
     assert files() == []
+
+
+def test_a_file_that_leaves_or_has_no_class_is_one_line(capsys):
+    Path("leaves.py").write_text("raise SystemExit(5)", encoding="utf-8")
+    Path("number.py").write_text("Number = 5", encoding="utf-8")
+    for name, said in (("leaves", "cannot be imported"), ("number", "no class 'Number'")):
+        assert cli.main(["run", "--decoder", f"{name}.py"]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_file_may_be_named_with_a_hyphen():
+    text = "from volition.decoder.still import Still\n\n\nclass MyStill(Still):\n    pass\n"
+    Path("my-still.py").write_text(text, encoding="utf-8")
+    assert cli.main(["run", "--decoder", "my-still.py", "--seconds", "0.1"]) == 0

@@ -73,9 +73,9 @@ class KalmanConfig:
             raise ConfigError(f"leads must be 0 or more and below the largest order, got {self.leads}")
         if not self.shrinkages or not all(0 < a <= 1 for a in self.shrinkages):
             raise ConfigError(f"shrinkages must lie above 0 and up to 1, got {self.shrinkages}")
-        if not self.noises or min(self.noises) <= 0:
+        if not self.noises or not all(0 < a < np.inf for a in self.noises):
             raise ConfigError(f"noises must be positive, got {self.noises}")
-        if self.penalty <= 0 or self.folds < 2:
+        if not 0 < self.penalty < np.inf or self.folds < 2:
             raise ConfigError("penalty must be positive and folds at least 2")
 
 

@@ -66,11 +66,11 @@ class WienerConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if not self.history_ms or min(self.history_ms) <= 0:
+        if not self.history_ms or not all(0 < a < np.inf for a in self.history_ms):
             raise ConfigError(f"history_ms must be positive, got {self.history_ms}")
-        if not self.penalties or min(self.penalties) <= 0:
+        if not self.penalties or not all(0 < a < np.inf for a in self.penalties):
             raise ConfigError(f"penalties must be positive, got {self.penalties}")
-        if not self.ratios or min(self.ratios) < 0:
+        if not self.ratios or not all(0 <= a < np.inf for a in self.ratios):
             raise ConfigError(f"ratios must not be negative, got {self.ratios}")
         if min(self.most_weights, self.most_unknowns) < 1 or self.folds < 2:
             raise ConfigError("most_weights and most_unknowns must be positive and folds at least 2")
