@@ -231,7 +231,7 @@ class Loop:
     # --- acts -------------------------------------------------------------------------------------------------------------
 
     def act(self, name: str, **how: Any) -> None:
-        """Do to the loop what is not a step, and record it: assist, oracle, collect, fit, restart, arm, kill, drop, touch."""
+        """Do to the loop what is no step, and record it: assist, oracle, collect, fit, restart, arm, kill, drop, touch."""
         if self._tape is not None:
             self._tape.act(name, **how)
         do: dict[str, Callable[..., None]] = {
