@@ -1,4 +1,5 @@
 import io
+import json
 import socket
 import time
 
@@ -74,3 +75,17 @@ def test_an_open_page_sets_the_pace_and_the_terminal_does_not_count_that_as_the_
     speed = both._terminal._sim_s / both._terminal._busy_s
     assert speed > 2  # of the loop itself, without the waiting
     assert "run" in stream.getvalue()
+
+
+def test_a_run_that_is_watched_is_the_same_run_to_the_byte(tmp_path, monkeypatch, capsys):
+    from volition import cli
+
+    monkeypatch.chdir(tmp_path)
+    quick = ["run", "--oracle", "--seconds", "1"]
+    for viewer in ("none", "page"):
+        assert cli.main([*quick, "--viewer", viewer, "--output", viewer]) == 0
+    out = capsys.readouterr().out
+    assert out.count("watch it at http://127.0.0.1:") == 1
+    assert (tmp_path / "none" / "signals.vlog").read_bytes() == (tmp_path / "page" / "signals.vlog").read_bytes()
+    speed = json.loads((tmp_path / "page" / "report.json").read_text())["speed"]
+    assert speed > 2  # the waiting for the eye is not the loop's time

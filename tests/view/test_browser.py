@@ -70,16 +70,22 @@ def rates(tab, seconds):
     ) * 8 / took
 
 
+def fast_enough(tab):
+    """25 frames received and 10 drawn a second, in 2 Mbit/s; a machine that tests is busy: one stretch of three will do."""
+    for _ in range(3):
+        (received, drawn), bits = rates(tab, 2)
+        assert bits <= 2e6
+        if received >= 25 and drawn >= 10:
+            return
+    pytest.fail(f"{received:.0f} frames received and {drawn:.0f} drawn a second")
+
+
 def test_live_within_three_seconds_fast_enough_and_every_control_works(tab, run, shot):
     page, loop = run()
     tab.open(page.url)
     assert tab.wait("window.volition && volition.stats.drawn > 0", 3) < 3
     tab.wait("volition.status !== null")
-    # Machines that test are busy: the best of a few stretches tells what the page can do.
-    (received, drawn), bits = max((rates(tab, 2) for _ in range(3)), key=lambda found: found[0][1])
-    assert received >= 25
-    assert drawn >= 10
-    assert bits <= 2e6
+    fast_enough(tab)
     shot(tab, "arm")
 
     def press(name):
@@ -174,10 +180,7 @@ def test_a_body_of_a_hundred_joints_comes_and_is_drawn_fast_enough(tab, run, sho
     tab.wait("window.volition && volition.stats.drawn > 5 && volition.status !== null")
     assert tab.eval("volition.link.hello.scene.bodies") > 100
     assert tab.eval("volition.link.hello.features") == 1024
-    (received, drawn), bits = max((rates(tab, 2) for _ in range(3)), key=lambda found: found[0][1])
-    assert received >= 25
-    assert drawn >= 10
-    assert bits <= 2e6
+    fast_enough(tab)
     shot(tab, "hundred")
     assert tab.complaints == []
 

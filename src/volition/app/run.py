@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -249,7 +249,10 @@ def execute(
                 if learns:
                     _save_model(loop, config, folder)
                 _expect(view, seconds, 1.0)
+                spent = view.cost_s if view else 0.0
                 report = loop.run(seconds, watch)
+            if view:  # the loop did not wait for the eye: what the viewer took is none of its time
+                report = replace(report, wall_s=report.wall_s - (view.cost_s - spent))
             _said_of_stream(loop.brain)
             loop.close(report)
             return report, {} if score is None else score.figures(loop.setup.intent)
