@@ -37,10 +37,10 @@ def test_the_address_is_said(capsys):
 
 @pytest.mark.parametrize("name", ["page", "auto"])
 def test_a_port_that_was_asked_for_and_is_taken_is_refused(name):
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError, match="--port"):
-        port = other.getsockname()[1]
-        with opened(name, port, nothing):
-            pass
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        view = opened(name, other.getsockname()[1], nothing)
+        with pytest.raises(ConfigError, match="--port"):
+            view.__enter__()
 
 
 def test_where_nothing_can_listen_the_terminal_is_left(monkeypatch):
