@@ -10,7 +10,7 @@ from volition.loop.build import periods
 from volition.loop.calibrate import Calibration
 from volition.loop.log import LogReader
 from volition.signal import Features
-from volition.stage import Spec
+from volition.stage import Spec, find
 
 SHORT = Calibration(observe_s=20, assist=(0.0,), block_s=5)
 
@@ -243,3 +243,23 @@ def test_a_seed_is_an_integer(seed):
 def test_impossible_configurations_are_refused(bad):
     with pytest.raises(ConfigError):
         LoopConfig(**bad)
+
+
+def test_a_decoder_that_writes_into_its_input_spoils_nothing():
+    class Writes(find("decoder", "still")):
+        def step(self, x, mask):
+            x[:] = 99
+            return super().step(x, mask)
+
+    loop = Loop(decoder=Writes(), seed=0)
+    loop.advance(0.2)
+    assert loop.guards["decoder"].faults == {"exception": 10}
+    assert "read-only" in loop.guards["decoder"].error
+    assert not loop.guards["channel"].faults
+    assert loop.last.features.x.max() < 99
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_a_run_has_an_end(seconds):
+    with pytest.raises(ConfigError, match="seconds must be positive"):
+        Loop(decoder="still").run(seconds)

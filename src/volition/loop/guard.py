@@ -104,6 +104,13 @@ def sound_features(guard: Guard, features: Features | None, size: int) -> Featur
     return features
 
 
+def sealed(features: Features) -> tuple[Float32, NDArray[np.bool_]]:
+    """Values and mask as a decoder gets them: one that writes into them fails, and spoils nobody else's."""
+    x, mask = features.x.view(), features.mask.view()
+    x.flags.writeable = mask.flags.writeable = False
+    return x, mask
+
+
 class Freshness:
     """Tells whether features say anything new: not lost, not old, not frozen.
 

@@ -16,7 +16,7 @@ from volition.errors import ConfigError
 from volition.loop.build import describe, fit_together, label, make, periods
 from volition.loop.clock import Clock, Lockstep, RealTime
 from volition.loop.config import LoopConfig, Signals
-from volition.loop.guard import Freshness, Guard, Hold, finite, sound_features, sound_vector
+from volition.loop.guard import Freshness, Guard, Hold, finite, sealed, sound_features, sound_vector
 from volition.loop.inject import Injector
 from volition.loop.latency import Latency
 from volition.loop.record import DECODER, REPORT, Recorder, Tape
@@ -186,7 +186,7 @@ class Loop:
             self.decoder.reset()
             self._segment = features.segment
         guard = self.guards["decoder"]
-        decoded = sound_vector(guard, guard.call(self.decoder.step, features.x, features.mask), len(self.setup.intent))
+        decoded = sound_vector(guard, guard.call(self.decoder.step, *sealed(features)), len(self.setup.intent))
         if decoded is None:
             self.decoder.reset()
         return decoded
@@ -314,7 +314,7 @@ class Loop:
         Raises:
             ConfigError: the decoder has learnt nothing yet, or the time is not positive.
         """
-        if seconds <= 0:
+        if not 0 < seconds < float("inf"):
             raise ConfigError(f"seconds must be positive, got {seconds}")
         if not self.fitted and not self.config.oracle:
             raise ConfigError(f"decoder {label(self.decoder)} is not fitted: call calibrate(), or load a saved model")
