@@ -163,6 +163,16 @@ def test_touch_and_current_are_shown_on_their_own_scale():
     assert np.allclose(frame["stim"] / 255 * frame["scale"][1], amplitude, atol=0.05)
 
 
+def test_a_broken_sensor_and_a_body_gone_astray_still_make_a_frame():
+    loop = Loop(channel="ideal", decoder="random", effector="arm", feedback="linear")
+    loop.last.touch = type(loop.last.touch)(0, np.array([np.nan, 4.0, np.inf, 0, 0, 0, 0, 0]))
+    loop.effector.poses = lambda: (np.full((3, 3), np.nan), np.full((3, 4), np.nan))
+    encoder = Encoder(loop)
+    frame = unpack(encoder.frame(loop, False), json.loads(encoder.hello(loop)))
+    assert frame["touch"][0] == 0
+    assert (frame["quaternion"] == 0).all()
+
+
 def test_a_thousand_channels_fit_into_two_megabits_at_fifty_frames_a_second():
     from volition.brain.person import Person, PersonConfig
 

@@ -181,7 +181,10 @@ class Encoder:
             *(_FRAME, int(paused), n, self._bins & 0xFFFFFFFF, loop.t_ns / NS_PER_S),
             *(*_three(last.goal.position), last.goal.radius, *_three(last.body.position), loop.progress),
         )
-        touch, stim = last.touch.pressure, last.delivered.amplitude_ua
+        touch, stim = (
+            np.nan_to_num(last.touch.pressure, posinf=0.0),
+            last.delivered.amplitude_ua,
+        )  # a broken sensor gives NaN
         self._touch = max(self._touch, float(touch.max(initial=0.0)))
         self._stim = max(self._stim, float(stim.max(initial=0.0)))
         if self._poses is None:
@@ -191,7 +194,7 @@ class Encoder:
         parts = (
             np.concatenate([last.decoded, last.intended, last.intent.values, (self._touch, self._stim)], dtype="<f4"),
             np.asarray(position, "<f4"),
-            np.rint(quaternion * 32767).astype("<i2"),
+            np.rint(np.clip(np.nan_to_num(quaternion), -1, 1) * 32767).astype("<i2"),
             np.rint(np.clip(touch / self._touch, 0, 1) * 255).astype(np.uint8),
             np.rint(np.clip(stim / self._stim, 0, 1) * 255).astype(np.uint8),
         )
