@@ -47,6 +47,11 @@ class Nosy(Still):
         return np.full(self.spec.gives.size, x.sum(), np.float32)
 
 
+class Raising(Still):
+    def step(self, x, mask):
+        raise RuntimeError("broken")
+
+
 class Boastful(Still):
     @property
     def confidence(self):
@@ -106,6 +111,7 @@ class Dice:
         (Negative(), "not negative"),
         (Dice(), "two runs with one seed differ"),
         (object(), "no prepare"),
+        (Raising(), "raised RuntimeError"),
     ],
 )
 def test_what_breaks_a_contract_is_found_and_said(bad, said):

@@ -96,7 +96,7 @@ class Spikes:
     """Action potentials of one bin.
 
     Attributes:
-        t_ns: end of the bin.
+        t_ns: end of the bin (a run begins with the bin that ends at 0).
         counts: spikes per channel, `[channels]` uint16.
         segment: number of the unbroken stretch this bin belongs to; where it changes, history is void.
         channel: `[events]` int32 and

@@ -270,3 +270,5 @@ def check(obj: Any, setup: Setup | None = None) -> list[str]:
         return run(obj, setup or Setup())
     except VolitionError as error:
         return [str(error)]
+    except Exception as error:
+        return [f"{type(obj).__name__} raised {type(error).__name__}: {error}"]

@@ -51,7 +51,9 @@ def test_gives_the_recording_with_its_segments_and_movement():
     spikes, meant = play(brain, BINS)
     assert np.array_equal([s.counts for s in spikes], r.counts)
     assert [s.segment for s in spikes] == r.segment.tolist()
-    assert [s.t_ns for s in spikes] == [(k + 1) * r.bin_ns for k in range(BINS)]
+    assert [s.t_ns for s in spikes] == [
+        k * r.bin_ns for k in range(BINS)
+    ]  # on the clock of the run: the first bin ends where it begins
     velocity = r.kinematics["velocity"]
     assert np.allclose(meant[:, 0], velocity[:, 1] / 100)
     assert np.allclose(meant[:, 2], velocity[:, 0] / 100)

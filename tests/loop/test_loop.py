@@ -263,3 +263,42 @@ def test_a_decoder_that_writes_into_its_input_spoils_nothing():
 def test_a_run_has_an_end(seconds):
     with pytest.raises(ConfigError, match="seconds must be positive"):
         Loop(decoder="still").run(seconds)
+
+
+def test_an_intent_knows_how_old_its_neural_data_are():
+    loop = Loop(decoder=faulty(length=0))
+    loop.advance(1.0)
+    assert loop.last.intent.age_ns == 0
+    loop.channel = Broken(loop.channel, FAULTS["lost"])
+    loop.advance(1.1)
+    age = loop.last.intent.t_ns - loop._freshness.t_ns
+    assert loop.last.intent.age_ns == age > 0
+
+
+@pytest.mark.parametrize("confidence", [float("nan"), 7.0, "sure", None])
+def test_a_confidence_that_is_none_is_counted_and_zero(confidence):
+    decoder = faulty(length=0)
+    decoder.confidence = confidence
+    loop = Loop(decoder=decoder)
+    loop.advance(0.2)
+    assert loop.last.intent.confidence == 0.0
+    assert loop.report().faults["decoder"]["confidence"] == 10
+
+
+def test_a_reset_that_raises_does_not_end_the_loop():
+    class Stuck(Faulty):
+        def reset(self):
+            raise RuntimeError("stuck")
+
+    loop = Loop(decoder=Stuck(FaultyConfig(length=0)))
+    loop.advance(0.2)
+    assert loop.report().faults["decoder"]["exception"] == 1
+
+
+def test_a_stage_that_cannot_be_prepared_is_one_line():
+    class Unready(Faulty):
+        def prepare(self, setup):
+            raise KeyError("wire")
+
+    with pytest.raises(ConfigError, match="cannot be prepared: KeyError"):
+        Loop(decoder=Unready())

@@ -104,8 +104,8 @@ class Person:
         if self._select >= 0:
             intended[self._select] = click
         self._intended = intended
-        self._t_ns += self._bin_ns
-        return Spikes(self._t_ns, self.population.step(velocity, click))
+        t_ns, self._t_ns = self._t_ns, self._t_ns + self._bin_ns
+        return Spikes(t_ns, self.population.step(velocity, click))
 
     def intended(self) -> Float32:
         """The command carried out in the bin just given (motor noise included), `[k]`: m/s, and 0 or 1 for "select"."""

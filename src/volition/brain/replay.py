@@ -104,9 +104,9 @@ class Replay:
                 raise EndOfInput(f"{recording.name} is over after {recording.bins} bins")
             self._next, self._rounds = 0, self._rounds + 1
         k, self._next = self._next, self._next + 1
-        self._t_ns += recording.bin_ns
+        t_ns, self._t_ns = self._t_ns, self._t_ns + recording.bin_ns
         self._intended = self._movement[k]
-        return Spikes(self._t_ns, recording.counts[k], int(recording.segment[k]) + self._rounds * self._span)
+        return Spikes(t_ns, recording.counts[k], int(recording.segment[k]) + self._rounds * self._span)
 
     def intended(self) -> Float32:
         """The recorded movement of the bin just given, `[k]`, SI units; 0 where the recording knows nothing."""

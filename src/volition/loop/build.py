@@ -9,7 +9,7 @@ from math import gcd
 from numbers import Integral
 from typing import Any
 
-from volition.errors import ConfigError
+from volition.errors import ConfigError, VolitionError
 from volition.signal import INTENT_UNITS
 from volition.stage import Setup, find
 
@@ -98,6 +98,16 @@ def _width(brain: Any, channel: Any) -> int:
     return given
 
 
+def _prepare(kind: str, stage: Any, setup: Setup) -> None:
+    """Prepare a stage; what somebody's own raises there is one clear line, too."""
+    try:
+        stage.prepare(setup)
+    except (VolitionError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{kind} {label(stage)} cannot be prepared: {type(error).__name__}: {error}") from error
+
+
 def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
     """Prepare all stages in order; what one decides, the next ones are told.
 
@@ -124,13 +134,13 @@ def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
         taxels=effector.spec.gives.size,
         electrodes=channel.electrodes,
     )
-    brain.prepare(setup)
+    _prepare("brain", brain, setup)
     # A live brain learns how wide it is only when it has found its source.
     setup = replace(setup, channels=_width(brain, channel) or setup.channels)
-    channel.prepare(setup)
+    _prepare("channel", channel, setup)
     setup = replace(setup, features=channel.spec.gives.size, electrodes=channel.electrodes)
     for kind in ("decoder", "effector", "feedback", "task"):
-        stages[kind].prepare(setup)
+        _prepare(kind, stages[kind], setup)
     return setup
 
 

@@ -62,6 +62,15 @@ class Guard:
         self.latency.add(took)
         return out
 
+    def ask(self, stage: Callable[..., Any], *args: Any) -> Any:
+        """Like `call`, for what is not the stage's work of a bin: not timed."""
+        try:
+            return stage(*args)
+        except Exception as error:
+            self.faults["exception"] += 1
+            self.error = f"{type(error).__name__}: {error}"
+            return None
+
     def refuse(self, kind: str) -> None:
         """Count a fault that the loop found in an output."""
         self.faults[kind] += 1

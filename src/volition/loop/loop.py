@@ -71,7 +71,6 @@ class Loop:
         self._dt = self._body_every * self._tick_ns / 1e9
         self.guards = {name: Guard(name) for name in (*KINDS, "gate")}
         self.injector = Injector(self.setup)
-        self._truth = Guard("brain")  # asks what was meant: not part of the person's own time
         self.latency = {"step": Latency(), "lag": Latency()}
         self._clock: Clock = Lockstep() if self.config.clock == "lockstep" or _tape else RealTime(self.config.max_lag_ms)
         self.assist, self.phase, self.progress = self.config.assist, "run", 0.0
@@ -147,7 +146,7 @@ class Loop:
         last.view = self._views[0]
         spikes = guards["brain"].call(self.brain.step, last.view, last.delivered)
         last.spikes = self._put("spikes", spikes)
-        intended = sound_vector(guards["brain"], self._truth.call(self.brain.intended), len(last.intended))
+        intended = sound_vector(guards["brain"], guards["brain"].ask(self.brain.intended), len(last.intended))
         last.intended = self._put("intended", last.intended if intended is None else intended)
         features = None
         if last.spikes is not None:
@@ -168,7 +167,7 @@ class Loop:
         fresh = features is not None and self._freshness.judge(features)
         if decoded is not None and fresh:
             last.decoded = decoded
-            values, confidence = self._hold.good(now, decoded), float(self.decoder.confidence)
+            values, confidence = self._hold.good(now, decoded), self._confidence()
         else:
             values, confidence = self._hold.bad(now, features is not None and decoded is None and not late), 0.0
         values = self._mix(values)
@@ -177,18 +176,26 @@ class Loop:
         if self.config.clock == "real":
             self.latency["lag"].add(max(0, self._clock.lag_ns(now)))
 
+    def _confidence(self) -> float:
+        """The decoder's own, 0 where it has none to give."""
+        value = self.guards["decoder"].ask(lambda: float(self.decoder.confidence))
+        if value is not None and 0 <= value <= 1:
+            return float(value)
+        self.guards["decoder"].refuse("confidence")
+        return 0.0
+
     def _decode(self, features: Features | None) -> Float32 | None:
         """The decoder's answer, or None where there is none to be had."""
         if features is None:
             return None
         if features.segment != self._segment:
             # What came before a border is not history: the decoder starts anew.
-            self.decoder.reset()
+            self.guards["decoder"].ask(self.decoder.reset)
             self._segment = features.segment
         guard = self.guards["decoder"]
         decoded = sound_vector(guard, guard.call(self.decoder.step, *sealed(features)), len(self.setup.intent))
         if decoded is None:
-            self.decoder.reset()
+            self.guards["decoder"].ask(self.decoder.reset)
         return decoded
 
     def _mix(self, values: Float32) -> Float32:
