@@ -212,7 +212,7 @@ def test_nonsense_changes_nothing_and_who_sends_it_is_shown_the_door():
     rng = random.Random(0)
     with running() as (page, loop):
         before = {name: getattr(loop.injector, name) for name in ("drop", "kill", "touch")}
-        for _ in range(5):
+        for _ in range(3):
             with join(page) as client, contextlib.suppress(ConnectionClosed):
                 for _ in range(40):
                     size = rng.randrange(200)
@@ -224,7 +224,7 @@ def test_nonsense_changes_nothing_and_who_sends_it_is_shown_the_door():
                     else:
                         client.send(json.dumps({"act": rng.choice(["arm", "stim", "kill", "assist"]), "value": [size]}))
                 until(lambda client=client: client.recv(timeout=2) is None)
-        assert page._socket.refused >= 100
+        assert page._socket.refused >= 60
         assert {name: getattr(loop.injector, name) for name in before} == before
         until(lambda: page._socket.pages == 0)
         at = loop.t_ns

@@ -223,7 +223,7 @@ export function drawStim(canvas, frame, electrodes) {
     c.globalAlpha = frame.stim[i] / 255; c.fillStyle = theme.warn.text; c.fill();
     c.globalAlpha = 1;
   }
-  return `${active} of ${electrodes} electrodes, ${total.toFixed(0)} µA`;
+  return `${total.toFixed(0)} µA on ${active} of ${electrodes}`;
 }
 
 function bars(c, width, height, values, colour) {
