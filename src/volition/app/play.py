@@ -46,11 +46,14 @@ def _rows(folder: Path, every_s: float) -> Iterator[dict[str, Any]]:
         newest[name] = signal
         if name == "spikes" and hasattr(signal, "counts"):
             spikes += int(signal.counts.sum())
-        if name != "delivered" or signal.t_ns < due_ns:  # the last signal of a bin
+        if name != "delivered":  # the last signal of a bin
             continue
         goal, body, intent = newest.get("goal"), newest.get("body"), newest.get("intent")
+        now_ns = signal.t_ns if body is None else body.t_ns  # how far the body has come
+        if now_ns < due_ns:
+            continue
         yield {
-            "t_s": signal.t_ns / 1e9,
+            "t_s": now_ns / 1e9,
             "trial": None if goal is None else goal.trial,
             "goal_m": None if goal is None else _vector(goal.position),
             "position_m": None if body is None else _vector(body.position),
