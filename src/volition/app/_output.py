@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from volition import _whole
 from volition.errors import ConfigError
 
 Row = Mapping[str, Any]
@@ -101,28 +102,11 @@ def write_whole(path: Path, content: str | bytes, what: str = "output") -> None:
     Raises:
         ConfigError: the place cannot be written.
     """
-    import tempfile
-
     writable_parent(path, what)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _whole.write_whole(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise ConfigError(f"{what} {path}: cannot be written: {error.strerror or error}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp makes it private
-        os.replace(name, path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ConfigError(f"{what} {path}: cannot be written: {error.strerror or error}") from None
-        raise
 
 
 def cell(value: Any) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from volition._whole import write_whole
 from volition.errors import InputError
 
 
@@ -32,11 +32,9 @@ def write_json(path: Path, content: Any) -> None:
     Raises:
         InputError: the place cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    text = json.dumps(_clean(content), indent=1, allow_nan=False) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(_clean(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
-import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from volition._whole import write_whole
 from volition.errors import InputError
 
 STYLE = """
@@ -101,14 +100,9 @@ def write(path: Path, text: str) -> None:
     Raises:
         InputError: the place cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
