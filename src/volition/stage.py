@@ -25,6 +25,7 @@ from volition.signal import BodyState, Bool, Broadband, Features, Float32, Float
 __all__ = [
     "KINDS",
     "STAGES",
+    "Adaptive",
     "Brain",
     "Channel",
     "Decoder",
@@ -188,6 +189,25 @@ class Trainable(Protocol):
         segments: NDArray[Any] | None = None,
     ) -> Any:
         """Learn `y` `[bins, k]` from `X` `[bins, features]`; everything is chosen inside these data. Returns self."""
+        ...
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A decoder that stays good while it is used, if `LoopConfig.adapt` lets it.
+
+    It adapts through `observe` alone: a bin that nothing was observed before changes nothing that is learnt, so that
+    `predict` still equals repeated `step`. What was adapted belongs to `Saveable.arrays`.
+    """
+
+    def observe(self, body: BodyState, aim: Float32 | None) -> None:
+        """Called once a bin, just before `step`.
+
+        Args:
+            body: the body as it is now; a clinic knows where its own cursor is.
+            aim: `[k]` what an ideal user would command towards the goal as the person sees it, where the loop adapts
+                "supervised"; None where the goal is not to be known.
+        """
         ...
 
 

@@ -302,3 +302,45 @@ def test_a_stage_that_cannot_be_prepared_is_one_line():
 
     with pytest.raises(ConfigError, match="cannot be prepared: KeyError"):
         Loop(decoder=Unready())
+
+
+class Watching(Faulty):
+    """Decodes 0.1 and keeps what it is shown, in order."""
+
+    def prepare(self, setup):
+        super().prepare(setup)
+        self.seen = []
+
+    def observe(self, body, aim):
+        self.seen.append((self.n, body, aim))
+
+    def arrays(self):
+        return {}
+
+    def restore(self, arrays):
+        pass
+
+
+@pytest.mark.parametrize("adapt", ["off", "unsupervised", "supervised"])
+def test_a_decoder_observes_before_each_step_what_adaptation_allows(adapt):
+    loop = Loop(decoder=Watching(FaultyConfig(at=10**9)), config=LoopConfig(adapt=adapt))
+    loop.run(0.2)
+    seen = loop.decoder.seen
+    assert len(seen) == (0 if adapt == "off" else 10)
+    assert [n for n, _, _ in seen] == list(range(len(seen)))  # before the step of the same bin
+    assert all((aim is None) == (adapt == "unsupervised") for _, _, aim in seen)
+    if adapt == "supervised":
+        assert np.linalg.norm(seen[-1][2][:2]) > 0  # the first target lies at a distance
+
+
+def test_adaptation_is_an_act_and_its_failure_a_counted_fault(tmp_path):
+    class Clumsy(Watching):
+        def observe(self, body, aim):
+            raise RuntimeError("broken")
+
+    with Loop(decoder=Clumsy(FaultyConfig(at=10**9)), record=tmp_path / "run") as loop:
+        loop.act("adapt", how="unsupervised")
+        report = loop.run(0.2)
+    assert report.faults["decoder"]["exception"] == 10
+    with pytest.raises(ConfigError, match="adapt"):
+        loop.act("adapt", how="sometimes")

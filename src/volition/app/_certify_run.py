@@ -132,7 +132,7 @@ def certify(options: Certify) -> dict[str, Any]:
         _warm(loop, channel)
         priority = stack.enter_context(undisturbed(options.realtime))
         voltage = stack.enter_context(_begin(source, channel, ring, mail))
-        loop._clock = PacedClock(channel, _MAX_LAG_MS)
+        loop.clock = PacedClock(channel, _MAX_LAG_MS)
         began = time.process_time()
         report = loop.run(options.seconds)
         cpu_s, state = time.process_time() - began, voltage.state

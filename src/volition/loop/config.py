@@ -9,6 +9,8 @@ from typing import Any
 from volition.errors import ConfigError
 from volition.signal import BodyState, Features, Float32, Goal, Intent, Stim, Touch, View
 
+ADAPT = ("off", "unsupervised", "supervised")
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -18,6 +20,8 @@ class LoopConfig:
         clock: "lockstep" (as fast as it goes, deterministic) or "real" (the machine's clock).
         assist: share of the command that the computer gives, 0..1 (Velliste et al. 2008).
         oracle: the true intent goes straight to the body: an upper bound, never a result.
+        adapt: whether a decoder that can (`stage.Adaptive`) adapts while it is used: "off", "unsupervised" (it is shown the
+            body, never the goal) or "supervised" (it is told what an ideal user would command).
         hold_ms: how long an intent is held when no fresh one comes.
         decay_ms: time constant with which it then decays.
         stop_ms: age at which it is zero.
@@ -27,6 +31,7 @@ class LoopConfig:
     clock: str = "lockstep"
     assist: float = 0.0
     oracle: bool = False
+    adapt: str = "off"
     hold_ms: float = 100.0
     decay_ms: float = 120.0
     stop_ms: float = 250.0
@@ -36,6 +41,8 @@ class LoopConfig:
         """Refuse what cannot be."""
         if self.clock not in ("lockstep", "real"):
             raise ConfigError(f"clock must be 'lockstep' or 'real', got {self.clock!r}")
+        if self.adapt not in ADAPT:
+            raise ConfigError(f"adapt must be one of {', '.join(map(repr, ADAPT))}, got {self.adapt!r}")
         if not 0 <= self.assist <= 1:
             raise ConfigError(f"assist must lie in 0..1, got {self.assist}")
         if not 0 <= self.hold_ms <= self.stop_ms:

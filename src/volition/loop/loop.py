@@ -22,7 +22,7 @@ from volition.loop.latency import Latency
 from volition.loop.record import DECODER, REPORT, Recorder, Tape
 from volition.loop.report import Report
 from volition.signal import NS_PER_MS, EndOfInput, Features, Float32, Intent, Stim, Touch, View
-from volition.stage import KINDS, Saveable
+from volition.stage import KINDS, Adaptive, Saveable
 
 if TYPE_CHECKING:
     from volition.loop.calibrate import Calibration
@@ -41,6 +41,9 @@ class Loop:
         config: how the loop is closed.
         seed: of all randomness; equal seeds give byte-equal signals on one machine.
         record: folder for the run's log, or None.
+
+    Attributes:
+        clock: what paces the steps; another one may take its place before a run.
 
     Raises:
         ConfigError: the stages do not fit together.
@@ -72,7 +75,7 @@ class Loop:
         self.guards = {name: Guard(name) for name in (*KINDS, "gate")}
         self.injector = Injector(self.setup)
         self.latency = {"step": Latency(), "lag": Latency()}
-        self._clock: Clock = Lockstep() if self.config.clock == "lockstep" or _tape else RealTime(self.config.max_lag_ms)
+        self.clock: Clock = Lockstep() if self.config.clock == "lockstep" or _tape else RealTime(self.config.max_lag_ms)
         self.assist, self.phase, self.progress = self.config.assist, "run", 0.0
         self.t_ns = self.ticks = self.misses = 0
         self._collected: list[tuple[Float32, Any, Float32, int]] | None = None
@@ -106,6 +109,7 @@ class Loop:
         self._views: deque[View] = deque([last.view], maxlen=delay_bins + 1)
         self._freshness = Freshness(self.guards["channel"])
         self._segment: int | None = None
+        self._adaptive = isinstance(self.decoder, Adaptive)
 
     @property
     def fitted(self) -> bool:
@@ -117,7 +121,7 @@ class Loop:
     def step(self) -> None:
         """One tick. Raises `EndOfInput` when a recording ends."""
         now = self.t_ns
-        self._clock.wait(now)
+        self.clock.wait(now)
         start = time.perf_counter_ns()
         bin_due = self.ticks % self._bin_every == 0
         if bin_due:
@@ -159,7 +163,7 @@ class Loop:
             label = self.task.aim(last.body, last.view.goal)
             self._collected.append((features.x, features.mask, label, features.segment))
         decoded = self._decode(features) if self.fitted else np.zeros_like(last.decoded)
-        late = bool(self._put("late", np.bool_(self._clock.lag_ns(now) > self.setup.bin_ns)))
+        late = bool(self._put("late", np.bool_(self.clock.lag_ns(now) > self.setup.bin_ns)))
         if late:
             guards["decoder"].refuse("late")
             decoded = None
@@ -174,7 +178,7 @@ class Loop:
         age = now - self._freshness.t_ns if self._freshness.t_ns >= 0 else 0
         last.intent = self._put("intent", Intent(now, values, confidence, age))
         if self.config.clock == "real":
-            self.latency["lag"].add(max(0, self._clock.lag_ns(now)))
+            self.latency["lag"].add(max(0, self.clock.lag_ns(now)))
 
     def _confidence(self) -> float:
         """The decoder's own, 0 where it has none to give."""
@@ -193,6 +197,10 @@ class Loop:
             self.guards["decoder"].ask(self.decoder.reset)
             self._segment = features.segment
         guard = self.guards["decoder"]
+        if self._adaptive and self.config.adapt != "off":
+            last = self.last
+            aim = self.task.aim(last.body, last.view.goal) if self.config.adapt == "supervised" else None
+            guard.ask(self.decoder.observe, last.body, aim)
         decoded = sound_vector(guard, guard.call(self.decoder.step, *sealed(features)), len(self.setup.intent))
         if decoded is None:
             self.guards["decoder"].ask(self.decoder.reset)
@@ -238,12 +246,18 @@ class Loop:
     # --- acts -------------------------------------------------------------------------------------------------------------
 
     def act(self, name: str, **how: Any) -> None:
-        """Do to the loop what is no step, and record it: assist, oracle, collect, fit, restart, arm, kill, drop, touch."""
+        """Do to the loop what is no step, and record it.
+
+        Args:
+            name: assist, oracle, adapt, collect, fit, restart, arm, kill, drop or touch.
+            how: as the act's `_do_` function takes it.
+        """
         if self._tape is not None:
             self._tape.act(name, **how)
         do: dict[str, Callable[..., None]] = {
             "assist": self._do_assist,
             "oracle": self._do_oracle,
+            "adapt": self._do_adapt,
             "collect": self._do_collect,
             "fit": self._do_fit,
             "restart": self._do_restart,
@@ -259,6 +273,9 @@ class Loop:
 
     def _do_oracle(self, on: bool) -> None:
         self.config = replace(self.config, oracle=on)
+
+    def _do_adapt(self, how: str) -> None:
+        self.config = replace(self.config, adapt=how)
 
     def _do_kill(self, share: float) -> None:
         self.injector.kill = share
@@ -346,7 +363,7 @@ class Loop:
             held=self._hold.held,
             stops=self._hold.stops,
             misses=self.misses,
-            dropped_ms=self._clock.dropped_ns / 1e6,
+            dropped_ms=self.clock.dropped_ns / 1e6,
             gate=dict(getattr(gate, "counts", {})),
             seed=self.setup.seed,
         )
