@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# What to install PyTorch from for `make test`, as pip takes it (torch==2.13.0); tests that train are skipped without it.
+TORCH  ?=
 
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs picture format clean
+.PHONY: help demo test torch lint bench docs picture format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,7 +43,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+torch: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet $(TORCH)
+
+test: lint $(if $(TORCH),torch)
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/core.stamp
