@@ -160,3 +160,16 @@ def test_after_kill_9_all_but_the_last_block_is_there(tmp_path):
     values = LogReader(path).read("x")["value"][:, 0]
     assert np.array_equal(values, np.arange(len(values)))
     assert len(values) >= reported - 51  # one block is a second: 50 records
+
+
+def test_any_block_can_be_read_alone(tmp_path):
+    write(tmp_path / "a.vlog", 300).close()
+    data = (tmp_path / "a.vlog").read_bytes()
+    cuts = [at for at in range(len(data)) if data[at : at + 4] == b"VLOG"]
+    assert len(cuts) >= 5
+    magic, raw, packed, _, crc = struct.unpack_from("<4sIIII", data, cuts[3])
+    alone = struct.pack("<4sIIII", magic, raw, packed, 0, crc) + data[cuts[3] + 20 : cuts[4]]
+    (tmp_path / "b.vlog").write_bytes(MAGIC + alone)
+    rows = list(LogReader(tmp_path / "b.vlog"))
+    assert {name for name, _ in rows} == {"features", "stim"}
+    assert rows[0][1]["x"].shape == (8,)

@@ -50,7 +50,7 @@ def test_a_changed_stage_is_found_and_named_and_does_not_spread(run):
     (run / "run.json").write_text(json.dumps(content))
     verdict = replay(run)
     assert not verdict.equal
-    assert {"body"} <= set(verdict.differing) <= {"body", "touch"}
+    assert {"body"} <= set(verdict.differing) <= {"body", "touch", "poses"}
     assert verdict.first.startswith(("body", "touch"))
 
 

@@ -8,8 +8,9 @@ r"""The log of a run: append-only blocks that survive a kill at any moment.
     array  = dtype:u8 ndim:u8 dim:u32* bytes
 
 Stream 0 names the others: JSON `{"id": 3, "name": "features", "fields": ["t_ns", "x", ...]}`, written before their first
-record. Little endian throughout. Blocks are cut by simulated time and size, never by wall time, so equal runs give equal
-bytes. A block reaches the kernel in one write: after `kill -9` the file holds every block but the one being filled.
+record of each block, so that any block can be read alone. Little endian throughout. Blocks are cut by simulated time and
+size, never by wall time, so equal runs give equal bytes. A block reaches the kernel in one write: after `kill -9` the file
+holds every block but the one being filled.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class LogWriter:
         os.write(self._file, MAGIC)
         self._block_ns, self._block_bytes = block_ns, block_bytes
         self._ids: dict[str, int] = {}
-        self._unnamed: set[int] = set()
+        self._named: dict[int, bool] = {}  # of this block: stream -> whether its fields are known
         self._buffer = bytearray()
         self._number = 0
         self._due_ns = block_ns
@@ -108,21 +109,20 @@ class LogWriter:
     def write(self, name: str, signal: Any) -> bytes:
         """Append one signal to a stream; returns its payload."""
         payload = encode(signal)
-        stream = self._ids.get(name)
-        if stream is None or (signal is not None and stream in self._unnamed):
-            stream = self._name(name, signal)
+        stream = self._ids.setdefault(name, len(self._ids) + 1)
+        known = self._named.get(stream)
+        if known is None or (signal is not None and not known):
+            self._name(stream, name, signal)
         self._buffer += _RECORD.pack(stream, len(payload))
         self._buffer += payload
         return payload
 
-    def _name(self, name: str, signal: Any) -> int:
+    def _name(self, stream: int, name: str, signal: Any) -> None:
         """Announce a stream; one whose first signals never came is announced again when its fields are known."""
-        stream = self._ids.setdefault(name, len(self._ids) + 1)
         names = [] if signal is None else field_names(signal)
-        (self._unnamed.add if signal is None else self._unnamed.discard)(stream)
+        self._named[stream] = signal is not None
         text = json.dumps({"id": stream, "name": name, "fields": names}).encode()
         self._buffer += _RECORD.pack(0, len(text)) + text
-        return stream
 
     def tick(self, t_ns: int) -> None:
         """Write the block out if its time or size is reached."""
@@ -143,6 +143,7 @@ class LogWriter:
             except OSError as error:
                 raise LogError(f"the log cannot be written: {error.strerror}") from error
         self._buffer.clear()
+        self._named.clear()
         self._number += 1
 
     def close(self) -> None:

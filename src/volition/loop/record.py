@@ -7,10 +7,12 @@ A run's folder:
     wall.bin      int64 nanoseconds per bin and stage: wall-clock time, kept apart because no two runs agree on it
     decoder.npz   what the decoder had learnt before the run, if it came fitted
     report.json   the figures, once the run ends
+    shown.json    what a view needs to show it without making a stage: names, sizes, shapes of the body
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -18,13 +20,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from volition.errors import InputError, LogError
 from volition.loop.log import LogReader, LogWriter, decode, encode, field_names
 from volition.loop.report import write_json
 from volition.signal import BodyState, Broadband, Features, Goal, Intent, Spikes, Stim, Touch
+from volition.stage import Setup
 
 SIGNALS, WALL, RUN, DECODER, REPORT = "signals.vlog", "wall.bin", "run.json", "decoder.npz", "report.json"
+SHOWN, POSES = "shown.json", "poses"
 
 _TYPES: Mapping[str, type] = {
     "goal": Goal,
@@ -75,15 +80,55 @@ def rebuild(name: str, names: list[str], payload: bytes) -> Any:
     return kind(**dict(zip(names, values, strict=True)))
 
 
+def appearance(setup: Setup, stages: Mapping[str, Any]) -> dict[str, Any]:
+    """What a view has to know of a run beside its signals: names, sizes, and the body's shapes if it has any."""
+    effector, gives = stages["effector"], stages["channel"].spec.gives
+    scene = None
+    if hasattr(effector, "scene"):
+        with contextlib.suppress(Exception):  # somebody's own picture must not keep a run from being recorded
+            scene = effector.scene()
+    return {
+        "bin_ns": setup.bin_ns,
+        "channels": setup.channels,
+        "features": setup.features,
+        "features_unit": gives.unit,
+        "intent": setup.intent,
+        "intent_unit": effector.spec.takes.unit,
+        "max_speed": setup.max_speed,
+        "workspace": np.asarray(setup.workspace, float).tolist(),
+        "taxels": [*effector.spec.gives.names[: setup.taxels]] or [str(i) for i in range(setup.taxels)],
+        "electrodes": setup.electrodes,
+        "scene": scene,
+    }
+
+
+def poses_now(effector: Any) -> NDArray[np.float32] | None:
+    """Where the bodies of an effector are: `[bodies, 7]`, m and quaternion (w, x, y, z); None where it cannot say."""
+    try:
+        position, quaternion = effector.poses()
+        return np.concatenate([position, quaternion], axis=1, dtype=np.float32)
+    except Exception:
+        return None
+
+
 class Recorder:
     """Writes a run into a new or empty folder.
+
+    Args:
+        folder: where to.
+        run: enough to build the same loop again.
+        shown: enough to show it (`appearance`), or None.
+        effector: whose poses are kept, once a bin, if it has a method `poses`.
 
     Raises:
         InputError: the folder cannot be made, or it holds a run already.
     """
 
-    def __init__(self, folder: Path, run: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, run: Mapping[str, Any], shown: Mapping[str, Any] | None = None, effector: Any = None
+    ) -> None:
         self.folder = folder
+        self._effector = effector if hasattr(effector, "poses") else None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -94,9 +139,11 @@ class Recorder:
         self._wall = (folder / WALL).open("ab", buffering=1 << 16)
         try:
             write_json(folder / RUN, run)
+            if shown is not None:
+                write_json(folder / SHOWN, shown)
         except BaseException:  # Ctrl-C too: a log without what made it could not be replayed
             self.close()
-            for name in (SIGNALS, WALL):
+            for name in (SIGNALS, WALL, SHOWN):
                 (folder / name).unlink(missing_ok=True)
             raise
 
@@ -110,7 +157,9 @@ class Recorder:
         self._log.write("act", act_bytes(name, how))
 
     def tick(self, t_ns: int, wall_ns: list[int]) -> None:
-        """Let the log cut a block if it is time."""
+        """Keep the poses; let the log cut a block if it is time."""
+        if self._effector is not None:
+            self._log.write(POSES, poses_now(self._effector))
         self._wall.write(np.array(wall_ns, np.int64).tobytes())
         self._log.tick(t_ns)
 
@@ -137,10 +186,11 @@ class Verifier:
     Args:
         folder: the run.
         given: streams that no stage computes again (lateness on a real clock, what a live brain gave): taken, not judged.
+        effector: whose poses are compared with the recorded ones.
     """  # noqa: D205
 
-    def __init__(self, folder: Path, given: Collection[str] = ()) -> None:
-        self._given = frozenset(given)
+    def __init__(self, folder: Path, given: Collection[str] = (), effector: Any = None) -> None:
+        self._given, self._effector = frozenset(given), effector
         self._reader = LogReader(folder / SIGNALS)
         self._records: Iterator[tuple[str, bytes, list[str]]] = self._reader.records()
         self._next: tuple[str, bytes, list[str]] | None = next(self._records, None)
@@ -195,8 +245,10 @@ class Verifier:
         self._judge("act", encode(act_bytes(name, how)) == payload)
 
     def tick(self, t_ns: int, wall_ns: list[int]) -> None:
-        """Note the time."""
+        """Note the time; compare the poses, where they were recorded."""
         self.t_ns = t_ns
+        if self.peek() == POSES:
+            self.put(POSES, poses_now(self._effector))
 
     def close(self) -> None:
         """Nothing to do."""

@@ -138,8 +138,8 @@ def replay(
     brain = run["stages"]["brain"]
     file, live = brain["config"].get("file", ""), "live" in brain
     recording = load(file) if file and load is not None else None
-    tape = Verifier(folder, given=("late", "spikes", "intended") if live else ("late",))
     stages = rebuild_stages(run, recording)
+    tape = Verifier(folder, ("late", "spikes", "intended") if live else ("late",), stages["effector"])
     if (folder / DECODER).exists():
         with np.load(folder / DECODER, allow_pickle=False) as arrays:
             stages["decoder"].restore(dict(arrays))
