@@ -1,19 +1,20 @@
-"""Simulated person: steers by a delayed picture and an internal model, with a tuned population of Poisson channels.
+"""Simulated person: steers by a delayed picture and an internal model, with neurons calibrated to recordings.
 
-Simulated, not recorded: a first model, whose constants are cited or marked as assumptions in `_policy`, `_tuning` and
-`_percept`. It sees goal and body a visual delay late, pushes towards the goal with motor noise, and slows when it feels a
-touch.
+Simulated, not recorded. Its neurons are drawn from distributions fitted to recordings (`_preset`, `volition calibrate`);
+other constants are cited or marked as assumptions in `_policy`, `_tuning`, `_variability`, `_instability` and `_percept`. It
+sees goal and body a visual delay late, pushes towards the goal with motor noise, and slows when it feels a touch.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from volition.brain._percept import Percept, PerceptConfig
 from volition.brain._policy import Policy, PolicyConfig
-from volition.brain._tuning import Population, TuningConfig
+from volition.brain._tuning import Population, PopulationConfig
 from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, Float32, Spikes, Stim, View
 from volition.stage import Port, Setup, Spec
@@ -22,7 +23,7 @@ _AXES = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
 
 
 @dataclass(frozen=True)
-class PersonConfig(PolicyConfig, TuningConfig, PerceptConfig):
+class PersonConfig(PolicyConfig, PopulationConfig, PerceptConfig):
     """All constants of the person: how it steers, how it fires, what it feels."""
 
     def __post_init__(self) -> None:
@@ -31,7 +32,7 @@ class PersonConfig(PolicyConfig, TuningConfig, PerceptConfig):
         Raises:
             ConfigError: as the parts say.
         """
-        for part in (PolicyConfig, TuningConfig, PerceptConfig):
+        for part in (PolicyConfig, PopulationConfig, PerceptConfig):
             part.__post_init__(self)
 
 
@@ -83,11 +84,15 @@ class Person:
         self._select = setup.intent.index("select") if "select" in setup.intent else -1
         axes = tuple(_AXES[setup.intent[i]] for i in self._reach)
         move, fire, feel = setup.rng("brain").spawn(3)
+        if config.day:  # the same person, another day
+            move = move.spawn(config.day)[-1]
         self.policy = Policy(config, axes, setup, move)
-        self.population = Population(config, len(axes), self._select >= 0, setup, fire)
+        self.population = Population(config, axes, self._select >= 0, setup, fire)
         self.percept = Percept(config, setup.electrodes, setup.bin_ns, feel)
         self._intended = np.zeros(len(setup.intent), np.float32)
         self._bin_ns, self._t_ns = setup.bin_ns, 0
+        behind = round((config.velocity_lead_ms - config.position_lead_ms) * NS_PER_MS / setup.bin_ns)
+        self._believed: deque[list[float]] = deque(maxlen=behind + 1)  # positions, the one encoded now first
 
     def step(self, view: View, stim: Stim) -> Spikes:
         """Counts of the next bin.
@@ -105,7 +110,8 @@ class Person:
             intended[self._select] = click
         self._intended = intended
         t_ns, self._t_ns = self._t_ns, self._t_ns + self._bin_ns
-        return Spikes(t_ns, self.population.step(velocity, click))
+        self._believed.append(list(self.policy.believed))
+        return self.population.step(t_ns, velocity, self._believed[0], click)
 
     def intended(self) -> Float32:
         """The command carried out in the bin just given (motor noise included), `[k]`: m/s, and 0 or 1 for "select"."""

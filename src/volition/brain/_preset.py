@@ -1,0 +1,240 @@
+"""Fitted populations: distributions that the channels of a simulated person are drawn from, never unit by unit.
+
+A preset is what `volition calibrate` finds in a recording (`train/person.py`): quantiles of five properties of a unit
+(firing rate, size of its tuning, size of its share in the common noise, regularity, own noise), how they go together (a
+Gaussian copula), and mean and covariance of the tuning vectors and of the loadings on the common noise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from volition.errors import InputError, UnknownNameError
+from volition.signal import Float64
+
+_HERE = Path(__file__).parent / "presets"
+PROPERTIES = ("log_rate", "tuning_size", "loading_size", "log_regularity", "own_variance")
+TUNING = 5  # velocity x and y, speed, position x and y
+_EDGE = 1e-3  # probability that the ends of the quantiles stand for
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Channels as drawn; log-rate per unit of drive, see `Population`.
+
+    Attributes:
+        log_rate: `[n]` mean rate during movement such as was recorded, log of Hz.
+        velocity: `[n, axes]` per full speed.
+        speed: `[n]` per full speed.
+        position: `[n, axes]` per full reach.
+        loading: `[n, factors]` on common noise of unit variance.
+        regularity: `[n]` shape of the interval's gamma distribution: 1 Poisson, above it more regular.
+        own_variance: `[n]` variance of the gain that belongs to the channel alone.
+    """
+
+    log_rate: Float64
+    velocity: Float64
+    speed: Float64
+    position: Float64
+    loading: Float64
+    regularity: Float64
+    own_variance: Float64
+
+    def scaled(self, tuning: float) -> Units:
+        """The same channels with `tuning` times the depth."""
+        parts = {name: tuning * getattr(self, name) for name in ("velocity", "speed", "position")}
+        return self if tuning == 1.0 else replace(self, **parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Preset:
+    """Distributions of a population, and what was recorded when they were fitted.
+
+    Attributes:
+        about: where it is from.
+        probability: `[q]` at which the quantiles stand, 0 first, 1 last.
+        quantiles: `[5, q]` of `PROPERTIES`; sizes are Mahalanobis lengths over the square root of the dimension.
+        copula: `[5, 5]` correlation of their normal scores.
+        mean: `[5 + factors]` of tuning (velocity x, y, speed, position x, y) and loadings, and
+        covariance: `[5 + factors, 5 + factors]`.
+        factor_ms: `[factors]` time constant of each common noise.
+        own_ms: time constant of the channels' own noise.
+        drift_sd: of the log-rate within the recording, and
+        drift_min: its time constant, min.
+        drive_mean: `[5]` what the tuning was multiplied with in the recording, and
+        drive_covariance: `[5, 5]`.
+        velocity_lead_ms: how much later the encoded velocity was, ms, and
+        position_lead_ms: the encoded position.
+    """
+
+    about: str
+    probability: Float64
+    quantiles: Float64
+    copula: Float64
+    mean: Float64
+    covariance: Float64
+    factor_ms: Float64
+    own_ms: float
+    drift_sd: float
+    drift_min: float
+    drive_mean: Float64
+    drive_covariance: Float64
+    velocity_lead_ms: float
+    position_lead_ms: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no population can be drawn from.
+
+        Raises:
+            ValueError: shapes that do not fit, values that are not finite, a negative variance or time.
+        """
+        q, d = len(self.probability), TUNING + len(self.factor_ms)
+        p = len(PROPERTIES)
+        shapes = {"quantiles": (p, q), "copula": (p, p), "mean": (d,), "covariance": (d, d)}
+        shapes |= {"drive_mean": (TUNING,), "drive_covariance": (TUNING, TUNING), "factor_ms": (d - TUNING,)}
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value.shape != shape or not np.isfinite(value).all():
+                raise ValueError(f"{name} must be {list(shape)} finite numbers")
+        if q < 2 or self.probability[0] != 0 or self.probability[-1] != 1 or (np.diff(self.probability) <= 0).any():
+            raise ValueError("probability must rise from 0 to 1")
+        if (np.diff(self.quantiles) < 0).any() or (self.quantiles[[1, 2, 4]] < 0).any():
+            raise ValueError("quantiles must not fall, sizes and variances not be negative")
+        if not (self.own_ms > 0 and self.drift_min > 0 and self.drift_sd >= 0 and (self.factor_ms > 0).all()):
+            raise ValueError("times must be positive, drift_sd not negative")
+
+    def as_json(self) -> str:
+        """Text, 5 significant digits."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                return [plain(v) for v in value]
+            return value if isinstance(value, str) else float(f"{float(value):.5g}")
+
+        body = ",\n".join(f"{json.dumps(k)}: {json.dumps(plain(v))}" for k, v in asdict(self).items())
+        return f"{{\n{body}\n}}\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Preset:
+        """Read it back.
+
+        Raises:
+            InputError: the text is no preset.
+        """
+        try:
+            given: Mapping[str, Any] = json.loads(text)
+            kinds = {f.name: f.type for f in fields(cls)}
+            if not isinstance(given, dict) or set(given) != set(kinds):
+                raise ValueError(f"it must have exactly {', '.join(kinds)}")
+            values: dict[str, Any] = {k: np.array(v, np.float64) if kinds[k] == "Float64" else v for k, v in given.items()}
+            for name in (k for k, kind in kinds.items() if kind == "float"):
+                values[name] = float(values[name])
+            return cls(**values)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{where}: not a preset of a person ({error})") from None
+
+    @classmethod
+    def load(cls, name: str) -> Preset:
+        """One that ships with the package, or a file ending in .json.
+
+        Raises:
+            UnknownNameError: nothing is called so.
+            InputError: the file is not there, or no preset.
+        """
+        path = Path(name) if name.endswith(".json") else _HERE / f"{name}.json"
+        if not path.is_file():
+            raise InputError(f"preset {name}: no such file") if name.endswith(".json") else unknown(name)
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"), str(path) if name.endswith(".json") else name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"preset {name}: cannot be read ({error})") from None
+
+    def draw(self, channels: int, axes: int, rng: np.random.Generator) -> Units:
+        """Channels of a new population; rates from equal slices of their distribution: small ones have its quantiles.
+
+        Args:
+            channels: n.
+            axes: 1..3; recordings are planar, the third axis gets the mean variance of the two.
+            rng: decides who they are.
+        """
+        properties = self._properties(channels, rng)
+        root = _root(self.covariance)
+        y = rng.standard_normal((channels, len(root))) @ root
+        theta = np.empty_like(y)
+        for block, size in ((slice(0, TUNING), properties[1]), (slice(TUNING, None), properties[2])):
+            part = y[:, block]
+            if part.shape[1]:
+                inverse = np.linalg.pinv(self.covariance[block, block], hermitian=True)
+                length = np.sqrt(np.einsum("ni,ij,nj->n", part, inverse, part) / part.shape[1])
+                part = part * (size / np.maximum(length, 1e-9))[:, None]
+            theta[:, block] = self.mean[block] + part
+        return Units(
+            log_rate=properties[0],
+            velocity=_in_space(theta[:, :2], axes, rng),
+            speed=theta[:, 2],
+            position=_in_space(theta[:, 3:5], axes, rng),
+            loading=theta[:, TUNING:],
+            regularity=np.exp(properties[3]),
+            own_variance=properties[4],
+        )
+
+    def _properties(self, channels: int, rng: np.random.Generator) -> Float64:
+        """`[5, channels]` of `PROPERTIES`."""
+        normal = NormalDist()
+        at = np.array([normal.inv_cdf(min(max(p, _EDGE), 1 - _EDGE)) for p in self.probability.tolist()])
+        slices = (rng.permutation(channels) + rng.random(channels)) / channels
+        first = np.array([normal.inv_cdf(min(max(p, 1e-9), 1 - 1e-9)) for p in slices.tolist()])
+        with_rate = self.copula[0, 1:]
+        rest = rng.standard_normal((channels, len(with_rate))) @ _root(self.copula[1:, 1:] - np.outer(with_rate, with_rate))
+        scores = np.column_stack((first, first[:, None] * with_rate + rest))
+        out = np.array([np.interp(z, at, q) for z, q in zip(scores.T, self.quantiles, strict=True)])
+        out[0] = np.interp(slices, self.probability, self.quantiles[0])
+        return out
+
+    def excess(self, units: Units) -> Float64:
+        """Log E exp(tuning . drive) over the movement that was recorded, `[n]`: from a mean rate to the one at rest.
+
+        The drive is taken as normally distributed; the third axis as the mean of the two.
+        """
+        axes = units.velocity.shape[1]
+        take = [min(a, 1) for a in range(axes)]
+        index = [*take, 2, *(3 + a for a in take)]
+        W = np.column_stack((units.velocity, units.speed, units.position))
+        covariance = self.drive_covariance[np.ix_(index, index)].copy()
+        for block in (range(2, axes), range(axes + 3, 2 * axes + 1)):  # a third axis moves by itself
+            for i in block:
+                variance = covariance[i, i]
+                covariance[i], covariance[:, i] = 0.0, 0.0
+                covariance[i, i] = variance
+        return np.asarray(W @ self.drive_mean[index] + 0.5 * np.einsum("ni,ij,nj->n", W, covariance, W))
+
+
+def unknown(name: str) -> UnknownNameError:
+    """No preset is called so."""
+    return UnknownNameError("preset", name, ["auto", *shipped()])
+
+
+def shipped() -> list[str]:
+    """Names of the presets in the package."""
+    return sorted(p.stem for p in _HERE.glob("*.json"))
+
+
+def _root(covariance: Float64) -> Float64:
+    """R with R'R = covariance; what is negative by rounding or estimation counts as 0."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))).T)
+
+
+def _in_space(plane: Float64, axes: int, rng: np.random.Generator) -> Float64:
+    """Vectors of a plane, `[n, 2]`, for another number of axes."""
+    if axes <= 2:
+        return plane[:, :axes]
+    depth = np.sqrt(0.5) * np.linalg.norm(plane, axis=1) * rng.standard_normal(len(plane))
+    return np.column_stack((plane, depth))
