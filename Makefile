@@ -52,8 +52,10 @@ test: lint $(if $(TORCH),torch)
 bench: $(VENV)/core.stamp
 	$(BIN)/volition bench $(ARGS)
 
-docs: $(VENV)/core.stamp
+docs: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
+	@echo "the site: docs/_build/index.html"
 
 # The README's picture: the top of a demo's report, photographed by a headless Chromium.
 picture: $(VENV)/core.stamp

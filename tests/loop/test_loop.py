@@ -344,3 +344,11 @@ def test_adaptation_is_an_act_and_its_failure_a_counted_fault(tmp_path):
     assert report.faults["decoder"]["exception"] == 10
     with pytest.raises(ConfigError, match="adapt"):
         loop.act("adapt", how="sometimes")
+
+
+def test_a_stage_that_cannot_be_made_is_one_line():
+    class Bare:
+        Config = None
+
+    with pytest.raises(ConfigError, match=r"decoder .*Bare.* cannot be made: TypeError"):
+        Loop(decoder=(Bare, None))

@@ -9,7 +9,7 @@ from typing import Any
 from volition.app import _model
 from volition.app._config import RunConfig
 from volition.errors import ConfigError
-from volition.loop.build import label
+from volition.loop.build import construct, label
 from volition.stage import Setup, Trainable, find
 
 
@@ -24,7 +24,7 @@ def _brain(name: str, config: Any) -> Any:
     """A brain; one that replays a recording is handed what its `file` holds, because only `io` knows formats."""
     cls = find("brain", name)
     if "recording" not in inspect.signature(cls).parameters:
-        return cls(config)
+        return construct(cls, f"brain {name}", config)
     if not config.file:
         raise ConfigError(f"brain {name} replays a recording: say which, as in --set brain.file=session.mat")
     return cls(config, recording=read_recording(config.file))
@@ -33,7 +33,7 @@ def _brain(name: str, config: Any) -> Any:
 def _decoder(name: str, config: Any, folder: str, bin_ns: int, intent: tuple[str, ...]) -> Any:
     """A decoder, fitted if a folder is given."""
     if not folder:
-        return find("decoder", name)(config)
+        return construct(find("decoder", name), f"decoder {name}", config)
     model, decoder = _model.load(Path(folder))
     if model.decoder != name:
         raise ConfigError(f"--model {folder}: holds {model.decoder}, but decoder {name} is asked for")
@@ -57,7 +57,8 @@ def stages(config: RunConfig) -> dict[str, Any]:
     Raises:
         VolitionError: a file cannot be read, or a decoder would have to run without having learnt anything.
     """
-    made = {kind: find(kind, name)(c) for kind, (name, c) in config.stages.items() if kind not in ("brain", "decoder")}
+    others = {kind: stage for kind, stage in config.stages.items() if kind not in ("brain", "decoder")}
+    made = {kind: construct(find(kind, name), f"{kind} {name}", c) for kind, (name, c) in others.items()}
     made["brain"] = _brain(*config.stages["brain"])
     bin_ns = made["brain"].spec.period_ns or Setup().bin_ns
     made["decoder"] = decoder = _decoder(*config.stages["decoder"], config.model, bin_ns, made["effector"].spec.takes.names)

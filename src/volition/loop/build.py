@@ -31,14 +31,28 @@ def make(kind: str, what: Any) -> Any:
         ConfigError: the configuration has an unknown key or a value out of range.
     """
     if isinstance(what, str):
-        return find(kind, what)()
+        return construct(find(kind, what), f"{kind} {what}")
     if isinstance(what, tuple):
         name, config = what
         cls = find(kind, name) if isinstance(name, str) else name
         if isinstance(config, Mapping):
             config = configure(cls.Config, config, f"{kind} {name}")
-        return cls(config)
+        return construct(cls, f"{kind} {name}", config)
     return what
+
+
+def construct(cls: Any, what: str, *config: Any, **more: Any) -> Any:
+    """`cls(*config, **more)`; what somebody's own class raises there is one clear line, too.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    try:
+        return cls(*config, **more)
+    except (VolitionError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def configure(cls: type, values: Mapping[str, Any], where: str) -> Any:
