@@ -1,0 +1,250 @@
+"""Trains the networks: AdamW, averaged weights, early stopping on the last part of the data, then once more on all of them.
+
+    loss = mean (y - y')² + 0.5 mean (logvar + (y - y')² / exp logvar),   y' fixed in the second term
+
+on standardised targets; the second term teaches how large the squared error is to be expected (Nix & Weigend 1994) and
+nothing else. Weights are averaged over the last epoch (exponentially), which is what is validated and kept.
+
+Everything random comes from one seed; what PyTorch draws elsewhere is not disturbed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volition.decoder import _windows as windows
+from volition.decoder._graph import DEN_FLOOR, SHARE_FLOOR
+from volition.decoder._sequence import Ints
+from volition.errors import MissingExtraError
+from volition.signal import Bool, Float32, Float64
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What is learnt from.
+
+    Attributes:
+        z: standardised features `[bins, features]`, 0 where missing or never varying.
+        there: `[bins, features]`, False where missing; None where nothing is.
+        live: `[features]`, False for features that never varied.
+        y: standardised targets `[bins, k]`, 0 in columns that never varied.
+        y_live: `[k]`, False for those.
+        past: bins since the last border, `[bins]`.
+    """
+
+    z: Float32
+    there: Bool | None
+    live: Bool
+    y: Float32
+    y_live: Bool
+    past: Ints
+
+    def part(self, a: int, b: int) -> Data:
+        """Bins a to b; the cut is a border."""
+        past = np.minimum(self.past[a:b], np.arange(b - a) + 1)
+        return Data(self.z[a:b], None if self.there is None else self.there[a:b], self.live, self.y[a:b], self.y_live, past)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came of it: weights, the epoch that was best, R² on what was held out there, and how much the errors were
+    larger there than expected, as the logarithm of a factor, `[k]`.
+    """  # noqa: D205
+
+    weights: dict[str, Float32]
+    epochs: int
+    validation: float
+    shift: Float64
+
+
+def torch() -> Any:
+    """PyTorch.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise MissingExtraError("training a network needs PyTorch: pip install 'volition[train]'") from None
+    return torch
+
+
+def features(z: Any, there: Any, decays: tuple[float, ...], live: int) -> Any:
+    """`_graph.read_in` for whole windows: z and there `[rows, bins, features]` -> `[rows, bins, width]`."""
+    t = torch()
+    share = there.sum(2, keepdim=True) / max(1, live)
+    parts = [z / share.clamp(min=SHARE_FLOOR)]
+    for decay in decays:
+        num, den, found = t.zeros_like(z[:, 0]), t.zeros_like(z[:, 0]), []
+        for k in range(z.shape[1]):
+            num, den = num * decay + z[:, k], den * decay + there[:, k]
+            found.append(num / den.clamp(min=DEN_FLOOR))
+        parts.append(t.stack(found, 1))
+    return t.cat([*parts, 1 - share], 2)
+
+
+def _schedule(at: float) -> float:
+    """Share of the highest learning rate, at a share of training: a short rise, then half a cosine."""
+    return min(1.0, at / 0.03 + 0.01) * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, at))))
+
+
+class Trainer:
+    """One network in training; `build` makes the module, `config` is the decoder's."""
+
+    def __init__(
+        self, build: Any, data: Data, config: Any, decays: tuple[float, ...], seed: int, start: dict[str, Float32] | None
+    ) -> None:
+        self._t = torch()
+        self._config, self._decays, self._seed, self._start, self._build = config, decays, seed, start, build
+        self._live, self._y_live = int(data.live.sum()), data.y_live
+        self._width = data.z.shape[1] * (1 + len(decays)) + 1
+        self._device = self._t.device("cuda" if config.device == "auto" and self._t.cuda.is_available() else "cpu")
+        self._epochs = int(np.clip(config.bins_seen / len(data.z), config.least_epochs, config.most_epochs))
+
+    def run(self, data: Data, progress: Progress | None = None) -> Trained:
+        """Train on the first part, stop where the last part says, train on everything for as long."""
+        say = progress or (lambda share, what: None)
+        if not (self._live and self._y_live.any()):
+            return Trained(self._numbers(self._network(0).state_dict()), 0, math.nan, np.zeros(len(self._y_live)))
+        cut = max(10, round(len(data.z) * (1 - self._config.holdout)))
+        inner, held = data.part(0, cut), data.part(cut, len(data.z))
+        half = 0.5 if self._config.refit else 1.0
+        first = self._descend(inner, held, self._epochs, lambda s, w: say(half * s, w))
+        if not self._config.refit:
+            return first
+        whole = self._descend(data, None, first.epochs, lambda s, w: say(half + half * s, w))
+        return Trained(whole.weights, first.epochs, first.validation, first.shift)
+
+    def _network(self, number: int) -> Any:
+        with self._t.random.fork_rng(devices=[]):
+            self._t.manual_seed(self._seed + number)
+            network = self._build(self._width, len(self._y_live), self._config)
+        if self._start is not None:
+            network.load_state_dict({name: self._t.tensor(np.array(value)) for name, value in self._start.items()})
+        return network.to(self._device)
+
+    def _descend(self, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
+        """Train on `data` to the epoch `last`; with `held`, keep the best epoch there."""
+        with self._t.random.fork_rng(devices=[]):
+            self._t.manual_seed(self._seed + 1)
+            return self._epoch_by_epoch(data, held, last, say)
+
+    def _epoch_by_epoch(self, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
+        c, t = self._config, self._t
+        network, rng = self._network(0), np.random.default_rng(self._seed)
+        decayed = [p for p in network.parameters() if p.ndim > 1]
+        plain = [p for p in network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": c.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        optimizer = t.optim.AdamW(groups, lr=c.rate, betas=(0.9, 0.99))
+        mean = {name: p.detach().clone() for name, p in network.state_dict().items()}
+        best, waited, done = Trained({}, 0, -math.inf, np.zeros(len(self._y_live))), 0, 0
+        for epoch in range(1, last + 1):
+            network.train()
+            steps = list(windows.batches(windows.spans(data.past, c.window, c.lead, rng), c.batch_bins, rng))
+            fade = 0.5 ** (1 / max(1.0, len(steps) * c.averaging))
+            for k, group in enumerate(steps):
+                at = (epoch - 1 + k / len(steps)) / self._epochs
+                for g in optimizer.param_groups:
+                    g["lr"] = c.rate * _schedule(at)
+                self._step(network, optimizer, data, group, rng)
+                done += 1
+                held_back = min(fade, done / (done + 10))
+                for name, p in network.state_dict().items():
+                    mean[name].lerp_(p, 1 - held_back)
+            if held is None:
+                say(epoch / last, f"epoch {epoch}")
+                continue
+            r2, shift = self._judge(network, mean, held)
+            say(epoch / last, f"epoch {epoch}, held out R2 {r2:.3f}")
+            waited = 0 if r2 > best.validation else waited + 1
+            if r2 > best.validation:
+                best = Trained(self._numbers(mean), epoch, r2, shift)
+            if waited > max(3.0, c.patience * self._epochs):
+                break
+        return best if held is not None else Trained(self._numbers(mean), last, math.nan, best.shift)
+
+    def _batch(self, data: Data, group: list[windows.Span], rng: np.random.Generator | None) -> tuple[Any, Any, Any]:
+        """Inputs `[rows, bins, width]`, targets and weights of the bins; changed at random where there is an `rng`."""
+        c, t = self._config, self._t
+        index, counts = windows.rows(group)
+        if rng is not None and c.bent > 0:
+            windows.bend(index, counts, data.past, c.bent, c.warp, rng)
+        nothing = index == windows.NOTHING
+        z = data.z[index]
+        there = np.broadcast_to(data.live, z.shape).copy() if data.there is None else data.there[index] & data.live
+        there[nothing] = False
+        if rng is not None:
+            rows = len(index)
+            dead = rng.random((rows, 1, z.shape[2])) < rng.uniform(0, 2 * c.unit_dropout, (rows, 1, 1))
+            there &= ~(dead | (rng.random((*index.shape, 1)) < c.bin_dropout))
+            if c.noise or c.offset:
+                z = z + (c.noise * rng.standard_normal(z.shape, np.float32) if c.noise else np.float32(0))
+                z += np.float32(c.offset) * rng.standard_normal((rows, 1, z.shape[2]), np.float32)
+        z = np.where(there, z, np.float32(0))
+        move = [t.from_numpy(a).to(self._device) for a in (z, there.astype(np.float32), data.y[index], counts)]
+        with t.no_grad():
+            return features(move[0], move[1], self._decays, self._live), move[2], move[3]
+
+    def _step(self, network: Any, optimizer: Any, data: Data, group: list[windows.Span], rng: np.random.Generator) -> None:
+        u, y, counts = self._batch(data, group, rng)
+        mean, logvar = network(u)
+        error = ((mean - y) ** 2)[..., self._y_live]
+        spread = logvar[..., self._y_live].clamp(-10, 10)
+        each = error + 0.5 * (spread + error.detach() / spread.exp())
+        loss = each[:, counts].mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._t.nn.utils.clip_grad_norm_(network.parameters(), self._config.clip)
+        optimizer.step()
+
+    def _judge(self, network: Any, mean: dict[str, Any], held: Data) -> tuple[float, Float64]:
+        """R² of the averaged weights on held-out bins, and how much larger the errors are there than expected."""
+        t, c = self._t, self._config
+        present = {name: p.clone() for name, p in network.state_dict().items()}
+        network.load_state_dict(mean)
+        network.eval()
+        residual, total, ratio = (np.zeros(len(self._y_live)) for _ in range(3))
+        n = 0
+        centre = held.y.mean(0)
+        with t.no_grad():
+            for group in windows.batches(windows.spans(held.past, 4 * c.window, c.lead), 4 * c.batch_bins):
+                u, y, counts = self._batch(held, group, None)
+                guess, logvar = network(u)
+                error = ((guess.mean(0) - y)[counts] ** 2).double()
+                ratio += (error / logvar.mean(0)[counts].exp()).sum(0).cpu().numpy()
+                residual += error.sum(0).cpu().numpy()
+                n += len(error)
+                total += ((y[counts].cpu().numpy() - centre) ** 2).sum(0)
+        network.load_state_dict(present)
+        used = self._y_live & (total > 0)
+        r2 = float((1 - residual[used] / total[used]).mean()) if used.any() else 0.0
+        return r2, np.log(np.maximum(ratio / max(1, n), 1e-6))
+
+    @staticmethod
+    def _numbers(state: dict[str, Any]) -> dict[str, Float32]:
+        return {name: p.detach().cpu().numpy().copy() for name, p in state.items()}
+
+
+def sequence(
+    build: Any, weights: dict[str, Float32], data: Data, config: Any, decays: tuple[float, ...]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and logvar `[bins, k]` over bins without a border, all at once: what a graph must equal."""
+    t = torch()
+    width = data.z.shape[1] * (1 + len(decays)) + 1
+    network = build(width, data.y.shape[1], config)
+    network.load_state_dict({name: t.tensor(np.array(value)) for name, value in weights.items()})
+    network.eval()
+    there = np.broadcast_to(data.live, data.z.shape) if data.there is None else data.there & data.live
+    with t.no_grad():
+        z, here = t.tensor(data.z)[None], t.tensor(there.astype(np.float32))[None]
+        mean, logvar = network(features(z, here, decays, int(data.live.sum())))
+    return mean.mean(0)[0].numpy(), logvar.mean(0)[0].numpy()

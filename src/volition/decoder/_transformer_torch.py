@@ -1,0 +1,76 @@
+"""The causal transformer as it is trained: whole windows at once, in PyTorch.
+
+Every bin attends to itself and to the `context - 1` bins before it, in each layer; how far back a bin lies enters as a
+learnt bias of each head (Shaw et al. 2018, arXiv 1803.02155, in the additive form of Raffel et al. 2020, JMLR 21:140), which
+knows only the distance and therefore suits a cache that rolls. Layer norm comes first in each block (Xiong et al. 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def build(width: int, outputs: int, config: Any) -> Any:
+    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`."""
+    import torch
+    from torch import nn
+    from torch.nn.functional import gelu, scaled_dot_product_attention
+
+    d, heads, reach = config.units, config.heads, config.context
+
+    class Block(nn.Module):
+        """Attention, then two layers on each bin alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
+            self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+            self.up, self.down = nn.Linear(d, config.feedforward), nn.Linear(config.feedforward, d)
+            self.drop = nn.Dropout(config.dropout)
+            slopes = 2.0 ** -torch.arange(1, heads + 1) if heads > 1 else torch.zeros(1)
+            self.bias = nn.Parameter(-slopes[:, None] * torch.arange(reach)[None] * 0.5)  # recent bins first
+
+        def forward(self, x: Any, lag: Any, far: Any) -> Any:
+            """One block."""
+            rows, bins, _ = x.shape
+            q, k, v = self.qkv(self.norm1(x)).reshape(rows, bins, 3, heads, d // heads).permute(2, 0, 3, 1, 4)
+            seen = self.bias[:, lag].masked_fill(far, float("-inf"))
+            found = scaled_dot_product_attention(q, k, v, attn_mask=seen[None])
+            x = x + self.drop(self.out(found.transpose(1, 2).reshape(rows, bins, d)))
+            return x + self.drop(self.down(self.drop(gelu(self.up(self.norm2(x))))))
+
+    class Member(nn.Module):
+        """One network."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(config.dropout)
+            self.read = nn.Linear(width, d)
+            self.block = nn.ModuleList(Block() for _ in range(config.layers))
+            self.norm = nn.LayerNorm(d)
+            self.mean, self.logvar = nn.Linear(d, outputs), nn.Linear(d, outputs)
+
+        def forward(self, u: Any) -> Any:
+            """Mean and logarithm of the error variance; the latter learns nothing about what it reads."""
+            bins = torch.arange(u.shape[1], device=u.device)
+            lag = bins[:, None] - bins[None]
+            far = (lag < 0) | (lag >= reach)
+            x = self.read(self.drop(u))
+            for block in self.block:
+                x = block(x, lag.clamp(0, reach - 1), far)
+            x = self.norm(x)
+            return self.mean(x), self.logvar(x.detach())
+
+    class Transformer(nn.Module):
+        """All members side by side."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.m = nn.ModuleList(Member() for _ in range(config.members))
+
+        def forward(self, u: Any) -> Any:
+            """Stacked outputs of the members."""
+            found = [member(u) for member in self.m]
+            return torch.stack([a for a, _ in found]), torch.stack([b for _, b in found])
+
+    return Transformer()

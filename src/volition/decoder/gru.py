@@ -1,0 +1,76 @@
+"""Gated recurrent network (GRU), trained in PyTorch, run as ONNX with its memory as explicit state.
+
+One layer of 256 units on the counts of the bin; everything before is in the memory. See `_network.py` for what is learnt
+and how, `_gru_torch.py` for the equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from volition.decoder._network import Network, NetworkConfig
+
+
+@dataclass(frozen=True)
+class GruConfig(NetworkConfig):
+    """Size of the network; how it learns stands in `NetworkConfig`.
+
+    Attributes:
+        units: of a layer.
+        layers: one on top of the other.
+        read_in: width of a linear layer before them (0: none): fewer weights where there are many channels.
+    """
+
+    units: int = 256
+    layers: int = 1
+    read_in: int = 0
+
+
+class Gru(Network):
+    """The decoder."""
+
+    Config = GruConfig
+    who = "gru"
+
+    @staticmethod
+    def module() -> Any:
+        """The PyTorch twin."""
+        from volition.decoder._gru_torch import build
+
+        return build
+
+    @staticmethod
+    def write(weights: Mapping[str, Any], scale: Mapping[str, Any], decays: tuple[float, ...], config: Any) -> bytes:
+        """The ONNX graph of one bin."""
+        from volition.decoder import _graph
+
+        g = _graph.Graph()
+        u, share, _ = _graph.read_in(g, scale, decays)
+        means, logvars = [], []
+        for m in range(config.members):
+            x = g.linear(u, f"m.{m}.read", weights) if config.read_in else u
+            for layer in range(config.layers):
+                x = _cell(g, x, m, layer, config.units, weights)
+            means.append(g.linear(x, f"m.{m}.mean", weights))
+            logvars.append(g.linear(x, f"m.{m}.logvar", weights))
+        _graph.read_out(g, _graph.averaged(g, means), _graph.averaged(g, logvars), share, scale)
+        return g.bytes()
+
+
+def _cell(g: Any, x: str, member: int, layer: int, units: int, weights: Mapping[str, Any]) -> str:
+    """One layer: the new state, which is also its output."""
+    name = f"m.{member}.gru"
+    before = g.state(f"h{member}.{layer}", 1, units)
+    ours = g.product(x, f"{name}.weight_ih_l{layer}", f"{name}.bias_ih_l{layer}", weights)
+    old = g.product(before, f"{name}.weight_hh_l{layer}", f"{name}.bias_hh_l{layer}", weights)
+    sizes = g.ints(units, units, units)
+    xr, xz, xn = g.op("Split", ours, sizes, outputs=3, axis=1)
+    hr, hz, hn = g.op("Split", old, sizes, outputs=3, axis=1)
+    r = g.op("Sigmoid", g.op("Add", xr, hr))
+    z = g.op("Sigmoid", g.op("Add", xz, hz))
+    n = g.op("Tanh", g.op("Add", xn, g.op("Mul", r, hn)))
+    h = g.op("Add", n, g.op("Mul", z, g.op("Sub", before, n)))
+    g.keeps(f"h{member}.{layer}", h, 1, units)
+    return str(h)
