@@ -18,14 +18,14 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "From motor cortex to a robot body, and back",
     "fixed_sidebar": True,
-    "page_width": "1080px",
+    "page_width": "1240px",
 }
 html_title = f"volition {release}"
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring, napoleon_numpy_docstring, napoleon_use_ivar = True, False, True
 
 _HEADING = re.compile(r"^(Args|Returns|Raises|Attributes|Yields|Example|Examples|Note):$")

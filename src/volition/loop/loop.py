@@ -250,7 +250,7 @@ class Loop:
 
         Args:
             name: assist, oracle, adapt, collect, fit, restart, arm, kill, drop or touch.
-            how: as the act's `_do_` function takes it.
+            how: what the act is given: `share` (assist, kill, drop), `on` (oracle, collect, touch), `how` (adapt).
         """
         if self._tape is not None:
             self._tape.act(name, **how)
