@@ -121,7 +121,7 @@ def test_a_frame_carries_the_state_of_the_loop(effector, channels):
         feedback="linear",
     )
     encoder = Encoder(loop)
-    hello = json.loads(encoder.hello(loop))
+    hello = json.loads(encoder.hello())
     assert [kind for kind, _ in hello["stages"]] == ["brain", "channel", "decoder", "effector", "feedback", "task"]
     loop.act("kill", share=0.2)
     x, missing = [], []
@@ -158,7 +158,7 @@ def test_touch_and_current_are_shown_on_their_own_scale():
     amplitude = np.zeros(loop.setup.electrodes)
     amplitude[3] = 5.0
     loop.last.delivered = type(loop.last.delivered)(0, amplitude, amplitude, amplitude)
-    frame = unpack(encoder.frame(loop, False), json.loads(encoder.hello(loop)))
+    frame = unpack(encoder.frame(loop, False), json.loads(encoder.hello()))
     assert np.allclose(frame["touch"] / 255 * frame["scale"][0], loop.last.touch.pressure, atol=0.02)
     assert np.allclose(frame["stim"] / 255 * frame["scale"][1], amplitude, atol=0.05)
 
@@ -168,7 +168,7 @@ def test_a_broken_sensor_and_a_body_gone_astray_still_make_a_frame():
     loop.last.touch = type(loop.last.touch)(0, np.array([np.nan, 4.0, np.inf, 0, 0, 0, 0, 0]))
     loop.effector.poses = lambda: (np.full((3, 3), np.nan), np.full((3, 4), np.nan))
     encoder = Encoder(loop)
-    frame = unpack(encoder.frame(loop, False), json.loads(encoder.hello(loop)))
+    frame = unpack(encoder.frame(loop, False), json.loads(encoder.hello()))
     assert frame["touch"][0] == 0
     assert (frame["quaternion"] == 0).all()
 

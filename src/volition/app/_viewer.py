@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -31,6 +31,9 @@ class View(Protocol):
     def expect(self, seconds: float, speed: float) -> None:
         """Announce how many simulated seconds follow, and how fast they are to be shown."""
 
+    def anew(self, note: str) -> None:
+        """Another loop follows; what was kept of the one before is no part of it. The note is a line to show."""
+
     def __call__(self, loop: Any) -> None:
         """Once a bin."""
 
@@ -57,6 +60,12 @@ class Both:
         self._terminal.expect(seconds, max(speed, _TERMINAL_SPEED))
         self._page.expect(seconds, speed)
 
+    def anew(self, note: str) -> None:
+        """Another loop follows."""
+        self._terminal.anew(note)
+        self._page.anew(note)
+        self.gather = self._terminal.gather
+
     def __call__(self, loop: Any) -> None:
         """Once a bin."""
         self._terminal.paced = not self._page.open
@@ -75,13 +84,16 @@ class Both:
 
 
 @contextmanager
-def opened(name: Viewer, port: int, check: Callable[[], None]) -> Iterator[View | None]:
+def opened(
+    name: Viewer, port: int, check: Callable[[], None], offer: Callable[[], Mapping[str, Sequence[str]]] | None = None
+) -> Iterator[View | None]:
     """The viewer, to be used as `watch` inside a `with` of its own; a page listens already: a taken port is known early.
 
     Args:
         name: of the viewer.
         port: of the page.
         check: called often while a page is paused; may raise `KeyboardInterrupt`.
+        offer: says what the page may choose from; then the caller is to catch `view.server.Chosen`.
 
     Raises:
         ConfigError: the port cannot be had ("auto" without a port does without the page).
@@ -96,7 +108,7 @@ def opened(name: Viewer, port: int, check: Callable[[], None]) -> Iterator[View 
         return
     from volition.view.server import Page, PageConfig
 
-    page = Page(PageConfig(port=port, unseen=name == "page"), check)
+    page = Page(PageConfig(port=port, unseen=name == "page"), check, offer() if offer else None)
     try:
         page.__enter__()
     except ConfigError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from volition.app._output import emit, machine, this_command, writable_parent
 from volition.app._output import save as save_rows
 from volition.app._viewer import CALIBRATION_SPEED, Viewer, announce, opened
-from volition.errors import ConfigError
+from volition.errors import ConfigError, VolitionError
 
 if TYPE_CHECKING:
     from volition.app._viewer import View
     from volition.loop.loop import Loop
     from volition.loop.report import Report
     from volition.view._gather import Gather
+    from volition.view.server import Chosen
 
 _FOLDER = Path("runs/demo")
 _CONTROL_S = 30.0
@@ -29,6 +31,8 @@ _SHORT = {
     "path eff.": "path_efficiency",
 }
 _FIGURES = ("success", "success_low", "success_high", *_SHORT.values())
+_CHOSEN = ("channel", "decoder", "effector", "feedback", "task")
+_PERSONS = 10
 _WATCH_RUN = 4.0  # most simulated seconds a second in the terminal; the page shows real time
 
 
@@ -47,6 +51,7 @@ class Demo:
         decoder: what reads intent.
         effector: the body.
         feedback: how touch becomes stimulation.
+        task: what the person tries to do.
         controls: also run the two controls: a random decoder, and the true intent going straight through.
         json: also save the scoreboard as JSON here.
     """
@@ -60,6 +65,7 @@ class Demo:
     decoder: str = "kalman"
     effector: str = "arm"
     feedback: str = "linear"
+    task: str = "reach"
     controls: bool = True
     json: Path | None = None
 
@@ -78,6 +84,23 @@ def folder_of(options: Demo) -> Path:
     return options.output
 
 
+def offered(options: Demo) -> dict[str, list[str]]:
+    """What the page may choose from: registered components that run here with their defaults, and a few persons by seed."""
+    from importlib.util import find_spec
+
+    from volition._registry import builtin
+    from volition.stage import find
+
+    found: dict[str, list[str]] = {"person": [str(seed) for seed in range(_PERSONS)]}
+    for kind in _CHOSEN:
+        found[kind] = []
+        for name in builtin(kind):
+            needs = getattr(getattr(find(kind, name)(), "spec", None), "requires", ())
+            if all(need.startswith("package:") and find_spec(need[8:].split()[0]) for need in needs):
+                found[kind].append(name)
+    return found
+
+
 def _loop(options: Demo, decoder: str, oracle: bool = False, record: Path | None = None) -> Loop:
     from volition.loop.config import LoopConfig
     from volition.loop.loop import Loop
@@ -87,6 +110,7 @@ def _loop(options: Demo, decoder: str, oracle: bool = False, record: Path | None
         decoder=decoder,
         effector=options.effector,
         feedback=options.feedback,
+        task=options.task,
         config=LoopConfig(oracle=oracle),
         seed=options.seed,
         record=record,
@@ -105,15 +129,13 @@ def _perform(options: Demo, loop: Loop, view: View | None, check: Callable[[], N
         check()
         look(loop)
 
-    announce(view)
-    with view or nullcontext():
-        if view:
-            view.expect(how.seconds, CALIBRATION_SPEED)
-        loop.calibrate(how, watch)
-        before = view.cost_s if view else 0.0
-        if view:
-            view.expect(options.seconds, _WATCH_RUN if options.viewer == "terminal" else 1.0)
-        report = loop.run(options.seconds, watch)
+    if view:
+        view.expect(how.seconds, CALIBRATION_SPEED)
+    loop.calibrate(how, watch)
+    before = view.cost_s if view else 0.0
+    if view:
+        view.expect(options.seconds, _WATCH_RUN if options.viewer == "terminal" else 1.0)
+    report = loop.run(options.seconds, watch)
     if view:  # the loop did not wait for the eye: what the viewer took is none of its time
         report = replace(report, wall_s=report.wall_s - (view.cost_s - before))
     return report, look if isinstance(look, Gather) else look.gather
@@ -175,17 +197,60 @@ def main(options: Demo) -> int:
     folder = folder_of(options)
     if options.json is not None:
         writable_parent(options.json, "--json")
-    with Interrupt() as interrupt, opened(options.viewer, options.port, interrupt.check) as view:
-        loop = _loop(options, options.decoder, record=folder)
+    with (
+        Interrupt() as interrupt,
+        opened(options.viewer, options.port, interrupt.check, lambda: offered(options)) as view,
+    ):
+        options, folder, loop, report, gather = _until_done(options, folder, view, interrupt.check)
         try:
-            report, gather = _perform(options, loop, view, interrupt.check)
-            loop.close(report)
             controls = dict(_controls(options, interrupt.check)) if options.controls else {}
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{loop.t_ns / 1e9:.2f} s of the run are kept in {folder}") from None
-        finally:
-            loop.close()
     facts = {"version": __version__, "command": this_command(), **machine()}
     save(folder / "report.html", story_of(loop, report, gather, controls, facts))
     _print(options, report, controls, folder)
     return 0
+
+
+def _until_done(
+    options: Demo, folder: Path, view: View | None, check: Callable[[], None]
+) -> tuple[Demo, Path, Loop, Report, Gather]:
+    """Run; where the page chooses another component, begin anew with it, in a folder of its own."""
+    from volition.view.server import Chosen
+
+    loop = _loop(options, options.decoder, record=folder)
+    announce(view)
+    with view or nullcontext():
+        while True:
+            try:
+                report, gather = _perform(options, loop, view, check)
+                loop.close(report)
+                return options, folder, loop, report, gather
+            except Chosen as chosen:
+                loop.close()
+                options, folder = _other(options, folder, chosen, view)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"{loop.t_ns / 1e9:.2f} s of the run are kept in {folder}") from None
+            finally:
+                loop.close()
+            loop = _loop(options, options.decoder, record=folder)
+
+
+def _other(options: Demo, folder: Path, chosen: Chosen, view: View | None) -> tuple[Demo, Path]:
+    """The options with what was chosen, if that makes a loop; a line in the page says why where it does not."""
+    change: dict[str, Any] = {"seed": int(chosen.name)} if chosen.kind == "person" else {chosen.kind: chosen.name}
+    other = replace(options, **change)
+    note = ""
+    try:
+        _loop(other, other.decoder).close()
+    except VolitionError as error:
+        note, other = f"{chosen.kind} {chosen.name} does not fit: {error}", options
+    if view is not None:
+        view.anew(note)
+    return other, _next_to(folder)
+
+
+def _next_to(folder: Path) -> Path:
+    """The next free name beside a run's folder."""
+    stem = re.sub(r"-\d+$", "", folder.name)
+    return next(path for i in range(2, 10_000) if not (path := folder.with_name(f"{stem}-{i}")).exists())

@@ -108,6 +108,15 @@ class ArmModel:
         self._control[:] = torque
         mujoco.mj_step(self.model, self.data, steps)
 
+    def push(self, impulse: Float64) -> None:
+        """An impulse in the plane (N s, `[2]`) at the fingertip: the joint velocities jump by `M⁻¹ Jᵀ impulse`."""
+        mujoco.mj_forward(self.model, self.data)  # inertia and Jacobian of the pose as it is now
+        jacobian = np.zeros((3, self.model.nv))
+        mujoco.mj_jacGeom(self.model, self.data, jacobian, None, self._finger)
+        jump = np.zeros((1, self.model.nv))
+        mujoco.mj_solveM(self.model, self.data, jump, (jacobian[:2].T @ impulse)[None])
+        self.velocities += jump[0]
+
     def pressure(self, heading: float) -> Float64:
         """Normal force on the taxels round the fingertip, `[8]`, N.
 

@@ -88,6 +88,7 @@ class Arm:
     """
 
     Config = ArmConfig
+    push_ns = 0.6  # N s, a push to be seen: with about 1 kg of effective mass 0.6 m/s
 
     def __init__(self, config: ArmConfig | None = None) -> None:
         self.config = config or ArmConfig()
@@ -147,6 +148,11 @@ class Arm:
         )
         torque = self._link.torque((self._q1, self._q2), (self._w1, self._w2), (ax, ay), force)
         self._model.advance(torque, max(1, round(period / _PHYSICS_S)))
+        self._sense()
+
+    def push(self, impulse: Float64) -> None:
+        """An impulse (N s) at the fingertip, at once: the joints' velocities change by `M⁻¹ Jᵀ impulse`."""
+        self._model.push(impulse[:2])
         self._sense()
 
     def state(self) -> BodyState:

@@ -16,6 +16,7 @@ holds every block but the one being filled.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -73,7 +74,7 @@ def decode(payload: bytes) -> list[NDArray[Any]]:
             shape = struct.unpack_from(f"<{ndim}I", payload, at + 2)
             at += 2 + 4 * ndim
             dtype = np.dtype(_DTYPES[code])
-            count = int(np.prod(shape, dtype=np.int64))
+            count = math.prod(shape)
             arrays.append(np.frombuffer(payload, dtype, count, at).reshape(shape))
             at += count * dtype.itemsize
     except (IndexError, struct.error, ValueError) as error:
@@ -237,3 +238,85 @@ class LogReader:
         if not rows:
             raise LogError(f"{self.path} has no stream {name!r}")
         return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+class BlockFile:
+    """The blocks of a log by number, for whoever does not read from the start: opening reads their heads only.
+
+    Attributes:
+        truncated: the file ends inside a block, or in one that is damaged; what stands before is here.
+
+    Raises:
+        LogError: the file is not a log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.truncated = path, False
+        self._reader = LogReader(path)
+        self._at: list[int] = []
+        with path.open("rb") as file:
+            at, end = len(MAGIC), os.fstat(file.fileno()).st_size
+            while at < end:
+                file.seek(at)
+                head = file.read(_BLOCK.size)
+                if len(head) < _BLOCK.size:
+                    break
+                magic, raw_size, packed_size, number, _ = _BLOCK.unpack(head)
+                whole = at + _BLOCK.size + packed_size <= end
+                if magic != b"VLOG" or number != len(self._at) or max(raw_size, packed_size) > _MAX_BLOCK or not whole:
+                    break
+                self._at.append(at)
+                at += _BLOCK.size + packed_size
+        self.truncated = at < end
+        self._names: dict[int, tuple[str, list[str]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def records(self, number: int) -> list[tuple[str, bytes, list[str]]]:
+        """The records of one block: stream name, payload, field names; none where it is damaged."""
+        if number >= len(self._at):
+            return []
+        try:
+            raw = self._raw(number)
+        except (OSError, zlib.error):
+            self.truncated = True
+            del self._at[number:]
+            return []
+        found = []
+        for stream, payload in self._reader._cut(raw):
+            if stream == 0:
+                self._learn(payload)
+                continue
+            if stream not in self._names or (payload and not self._names[stream][1]):
+                self._learn_all()  # a log from before each block named its streams
+            name, fields_ = self._names[stream]
+            found.append((name, payload, fields_))
+        return found
+
+    def _raw(self, number: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self._at[number])
+            _, raw_size, packed_size, _, crc = _BLOCK.unpack(file.read(_BLOCK.size))
+            packed = file.read(packed_size)
+        if zlib.crc32(packed) != crc:
+            raise zlib.error("checksum")
+        raw = zlib.decompress(packed)
+        if len(raw) != raw_size:
+            raise zlib.error("size")
+        return raw
+
+    def _learn(self, payload: bytes) -> None:
+        try:
+            row = json.loads(payload)
+            if row["fields"] or row["id"] not in self._names:
+                self._names[row["id"]] = (row["name"], row["fields"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise LogError(f"{self.path}: a block is not well formed") from error
+
+    def _learn_all(self) -> None:
+        """The names of all streams, from the start of the file."""
+        for raw in self._reader._blocks():
+            for stream, payload in self._reader._cut(raw):
+                if stream == 0:
+                    self._learn(payload)

@@ -89,14 +89,22 @@ class PageSocket:
     Args:
         host, port: where to listen; port 0 takes any free one.
         files: path -> (content type, content); "{token}" in the page is filled in.
+        find: what else is served: path -> (content type, content) or None; called in threads of their own.
         receive: called in the server's thread with each act; must not wait.
 
     Raises:
         ConfigError: the port cannot be had.
     """
 
-    def __init__(self, host: str, port: int, files: dict[str, tuple[str, bytes]], receive: Callable[[Act], None]) -> None:
-        self._files, self._receive = files, receive
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        files: dict[str, tuple[str, bytes]],
+        receive: Callable[[Act], None],
+        find: Callable[[str], tuple[str, bytes] | None] | None = None,
+    ) -> None:
+        self._files, self._receive, self._find = files, receive, find
         self.token = secrets.token_urlsafe(24)
         self.sent = self.dropped = self.refused = self.pages = 0
         self._slots: dict[str, tuple[int, str | bytes]] = dict.fromkeys(KINDS, (0, b""))
@@ -171,7 +179,7 @@ class PageSocket:
         for client in self._clients:
             client.ring.set()
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """HTTP: a file, a refusal, or None: let the socket be opened."""
         where = urlsplit(request.path)
         host = request.headers.get("Host", "")
@@ -188,14 +196,16 @@ class PageSocket:
             if len(self._clients) >= _PAGES:
                 return self._refuse(503, "too many pages")
             return None
-        if where.path not in self._files:
+        plain = where.path in self._files and where.path != "/"  # of the package, no secret
+        if not plain and not self._local and not known:
+            return self._refuse(403, "token needed")
+        found = self._files.get(where.path)
+        if found is None and self._find is not None:
+            found = await asyncio.to_thread(self._find, where.path)
+        if found is None:
             return _response(404, "Not Found", b"nothing here\n")
-        kind, content = self._files[where.path]
-        if where.path == "/":
-            if not self._local and not known:
-                return self._refuse(403, "token needed")
-            content = content.replace(b"{token}", self.token.encode())
-        return _response(200, "OK", content, kind)
+        kind, content = found
+        return _response(200, "OK", content.replace(b"{token}", self.token.encode()) if where.path == "/" else content, kind)
 
     def _refuse(self, code: int, why: str) -> Response:
         self.refused += 1

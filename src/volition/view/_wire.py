@@ -10,6 +10,8 @@ Once, as JSON: *hello* (sizes, names, shapes of the body). Up to 50 times a seco
     u8 raster[n, ceil(features / 4)]: the newest n bins, oldest first, two bits a feature: 0, 1, 2 (or more), 3 missing
 
 A few times a second, as JSON: a *status* (phase, score, latency, faults, what the controls stand at).
+
+A recorded run is shown with the same greeting and the same frames (`_tape.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import json
 import math
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volition.loop.build import label
+from volition.loop.record import appearance
 from volition.signal import NS_PER_S, Features, Float64
 from volition.stage import STAGES
 
@@ -42,10 +45,13 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Act:
-    """One thing that the page may ask for; `value` is a share 0..1, a speed, or on and off."""
+    """One thing that the page may ask for.
+
+    `value` is a share 0..1, a speed, on and off, an impulse in N s, or kind and name of a component.
+    """
 
     name: str
-    value: float | bool | None = None
+    value: float | bool | tuple[float, ...] | tuple[str, str] | None = None
 
 
 _PLAIN = frozenset({"pause", "resume", "step", "restart"})
@@ -56,6 +62,8 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
     "kill": (0.0, 1.0),
 }
 _SWITCHES = frozenset({"oracle", "touch"})
+_MOST_NS = 300.0  # N s: a tackle by a heavy player
+_NAME = 40  # characters of a component's name
 
 
 def parse(message: str | bytes) -> Act:
@@ -81,7 +89,19 @@ def parse(message: str | bytes) -> Act:
         low, high = _NUMBERS[name]
         if low <= value <= high:  # false for NaN too
             return Act(name, float(value))
+    if name == "push" and isinstance(value, list) and len(value) == 3 and all(map(_is_push, value)):
+        return Act(name, tuple(map(float, value)))
+    if name == "choose" and isinstance(value, list) and len(value) == 2 and all(map(_is_name, value)):
+        return Act(name, (value[0], value[1]))
     raise RefusedError(f"not an act with that value: {name[:20]!r}")
+
+
+def _is_push(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_MOST_NS <= value <= _MOST_NS
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _NAME
 
 
 def plain(value: Any) -> Any:
@@ -107,49 +127,51 @@ def _ball(size: float) -> dict[str, Any]:
     return {"bodies": 2, "geoms": [ball]}
 
 
-class Encoder:
-    """Makes the messages of one loop; called in the loop's thread, once a bin."""
+class Frames:
+    """Makes the greeting and the frames of one run, live or recorded; called once a bin.
 
-    def __init__(self, loop: Any) -> None:
-        setup, effector = loop.setup, loop.effector
-        self._poses = getattr(effector, "poses", None)
-        extent = float(np.ptp(np.asarray(setup.workspace, float), axis=0).max())
-        self._scene = effector.scene() if self._poses is not None else _ball(0.03 * extent)
-        spec = loop.channel.spec.gives
-        self._counts = not spec.unit or spec.unit.startswith("counts")
-        self._features = setup.channels if 0 < setup.channels < setup.features else setup.features
+    Attributes:
+        bins: number of bins so far, which a frame carries.
+
+    Args:
+        shown: names, sizes, shapes (`loop/record.py`, `appearance`).
+        about: what else the greeting says.
+    """
+
+    def __init__(self, shown: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        self._shown, self._about = shown, about
+        extent = float(np.ptp(np.asarray(shown["workspace"], float), axis=0).max())
+        self._ball = shown["scene"] is None
+        self._scene = _ball(0.03 * extent) if self._ball else shown["scene"]
+        unit, features, channels = shown["features_unit"], shown["features"], shown["channels"]
+        self._counts = not unit or unit.startswith("counts")
+        self._features = channels if 0 < channels < features else features
         self._packed: deque[bytes] = deque(maxlen=_MOST_BINS)
         self._pad = -self._features % 4
         self._level = np.zeros(self._features + self._pad, np.uint8)
         self._mean, self._spread = np.zeros(self._features), np.ones(self._features)
         self._touch, self._stim = _LEAST_TOUCH_N, _LEAST_STIM_UA
-        self._bins = 0
+        self.bins = 0
 
-    def hello(self, loop: Any) -> str:
-        """Everything that does not change while the loop runs."""
-        setup, spec = loop.setup, loop.effector.spec
-        taxels = spec.gives.names or tuple(str(i) for i in range(setup.taxels))
-        return json.dumps(
-            plain(
-                {
-                    "hello": 1,
-                    "stages": [[kind, label(loop.stages[kind])] for kind in (*STAGES, "task")],
-                    "seed": setup.seed,
-                    "bin_s": setup.bin_ns / NS_PER_S,
-                    "clock": loop.config.clock,
-                    "features": self._features,
-                    "intent": setup.intent,
-                    "unit": spec.takes.unit,
-                    "max_speed": setup.max_speed,
-                    "workspace": setup.workspace,
-                    "dims": len(loop.last.body.position),
-                    "taxels": taxels[: setup.taxels],
-                    "electrodes": setup.electrodes,
-                    "scene": self._scene,
-                }
-            ),
-            allow_nan=False,
+    def greeting(self) -> dict[str, Any]:
+        """Everything that does not change while the run goes on."""
+        shown = self._shown
+        content: dict[str, Any] = plain(
+            {
+                "hello": 1,
+                "bin_s": shown["bin_ns"] / NS_PER_S,
+                "features": self._features,
+                "intent": shown["intent"],
+                "unit": shown["intent_unit"],
+                "max_speed": shown["max_speed"],
+                "workspace": shown["workspace"],
+                "taxels": shown["taxels"],
+                "electrodes": shown["electrodes"],
+                "scene": self._scene,
+                **self._about,
+            }
         )
+        return content
 
     def add(self, features: Features | None) -> None:
         """Take the raster of one bin."""
@@ -163,7 +185,7 @@ class Encoder:
             level[:n][missing] = 3
         four = level.reshape(-1, 4)
         self._packed.append((four[:, 0] | four[:, 1] << 2 | four[:, 2] << 4 | four[:, 3] << 6).tobytes())
-        self._bins += 1
+        self.bins += 1
 
     def _level_of(self, x: NDArray[Any]) -> NDArray[Any]:
         """Features that are no counts: how far above their running mean, in running deviations."""
@@ -172,25 +194,34 @@ class Encoder:
         self._spread += 0.01 * (np.abs(away) - self._spread)
         return np.clip(away / np.maximum(self._spread, 1e-12), 0, 2)
 
-    def frame(self, loop: Any, paused: bool) -> bytes:
-        """The newest state, and the raster since the last frame."""
-        last, n = loop.last, len(self._packed)
+    def pack(self, last: Any, poses: Any, t_s: float, progress: float, paused: bool = False) -> bytes:
+        """The newest state, and the raster since the last frame.
+
+        Args:
+            last: signals: goal, body, touch, delivered, decoded, intended, intent.
+            poses: positions and quaternions of all bodies, or None where nobody knows them.
+            t_s: time of the run, s.
+            progress: 0..1.
+            paused: whether the loop waits.
+        """
+        n = len(self._packed)
         raster = b"".join(self._packed)
         self._packed.clear()
         head = _HEAD.pack(
-            *(_FRAME, int(paused), n, self._bins & 0xFFFFFFFF, loop.t_ns / NS_PER_S),
-            *(*_three(last.goal.position), last.goal.radius, *_three(last.body.position), loop.progress),
+            *(_FRAME, int(paused), n, self.bins & 0xFFFFFFFF, t_s),
+            *(*_three(last.goal.position), last.goal.radius, *_three(last.body.position), progress),
         )
-        touch, stim = (
-            np.nan_to_num(last.touch.pressure, posinf=0.0),
-            last.delivered.amplitude_ua,
-        )  # a broken sensor gives NaN
+        touch = np.nan_to_num(last.touch.pressure, posinf=0.0)  # a broken sensor gives NaN
+        stim = last.delivered.amplitude_ua
         self._touch = max(self._touch, float(touch.max(initial=0.0)))
         self._stim = max(self._stim, float(stim.max(initial=0.0)))
-        if self._poses is None:
+        bodies = self._scene["bodies"]
+        if self._ball:
             position, quaternion = np.array([(0.0, 0.0, 0.0), _three(last.body.position)]), np.array([_UNIT, _UNIT])
+        elif poses is None or len(poses[0]) != bodies:
+            position, quaternion = np.tile(_three(last.body.position), (bodies, 1)), np.tile(_UNIT, (bodies, 1))
         else:
-            position, quaternion = self._poses()
+            position, quaternion = poses
         parts = (
             np.concatenate([last.decoded, last.intended, last.intent.values, (self._touch, self._stim)], dtype="<f4"),
             np.asarray(position, "<f4"),
@@ -199,6 +230,37 @@ class Encoder:
             np.rint(np.clip(stim / self._stim, 0, 1) * 255).astype(np.uint8),
         )
         return head + b"".join(part.tobytes() for part in parts) + raster
+
+
+class Encoder(Frames):
+    """Makes the messages of a loop that runs; called in the loop's thread.
+
+    Args:
+        loop: the loop.
+        choices: kind of stage -> names that the page may choose from.
+    """
+
+    def __init__(self, loop: Any, choices: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._poses = getattr(loop.effector, "poses", None)
+        shown = appearance(loop.setup, loop.stages)
+        about = {
+            "stages": [[kind, label(loop.stages[kind])] for kind in (*STAGES, "task")],
+            "seed": loop.setup.seed,
+            "clock": loop.config.clock,
+            "dims": len(loop.last.body.position),
+            "push": float(getattr(loop.effector, "push_ns", 0.0)) if hasattr(loop.effector, "push") else 0.0,
+            "choices": dict(choices or {}),
+        }
+        super().__init__(shown if self._poses is not None else {**shown, "scene": None}, about)
+
+    def hello(self) -> str:
+        """The greeting."""
+        return json.dumps(self.greeting(), allow_nan=False)
+
+    def frame(self, loop: Any, paused: bool) -> bytes:
+        """The newest state, and the raster since the last frame."""
+        poses = self._poses() if self._poses is not None else None
+        return self.pack(loop.last, poses, loop.t_ns / NS_PER_S, loop.progress, paused)
 
 
 def status(loop: Any, **more: Any) -> str:

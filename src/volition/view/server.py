@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePath
@@ -66,6 +66,18 @@ class PageConfig:
             raise ConfigError("frame_s, status_s and order_s must be positive")
 
 
+class Chosen(Exception):  # noqa: N818 (like StopIteration, not an error)
+    """The page asks for another component: the program that offered it is to make its loop anew.
+
+    Attributes:
+        kind, name: of the component.
+    """
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name}")
+        self.kind, self.name = kind, name
+
+
 class Page:
     """Shows the loop it watches, and does to it what the page may ask: nothing that the API may not, and no stimulation.
 
@@ -74,14 +86,23 @@ class Page:
         cost_s: time spent here, waiting for the eye included.
         busy_s: time spent here without the waiting.
         url: where the page is (once opened).
+        note: a line that the page shows.
 
     Args:
         config: where it listens.
         check: called often while the page is waiting; may raise `KeyboardInterrupt`.
+        choices: kind of stage -> names that the page may choose from; a choice raises `Chosen` out of the call. Who offers
+            none is never asked.
     """
 
-    def __init__(self, config: PageConfig | None = None, check: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: PageConfig | None = None,
+        check: Callable[[], None] | None = None,
+        choices: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.config = config or PageConfig()
+        self._choices, self.note = dict(choices or {}), ""
         self.gather = Gather()
         self.cost_s = self.busy_s = 0.0
         self.url = ""
@@ -113,11 +134,11 @@ class Page:
             return self
         host, port = self.config.host, self.config.port
         try:
-            self._socket = PageSocket(host, port or _PORT, _files(), self._receive)
+            self._socket = PageSocket(host, port or _PORT, page_files("live"), self._receive)
         except ConfigError:
             if port:
                 raise
-            self._socket = PageSocket(host, 0, _files(), self._receive)
+            self._socket = PageSocket(host, 0, page_files("live"), self._receive)
         self.url = self._socket.url
         return self
 
@@ -148,6 +169,14 @@ class Page:
         self._speed = self.config.speed if speed is None else speed
         self._from: tuple[float, float] | None = None
 
+    def anew(self, note: str = "") -> None:
+        """Another loop follows: what was kept of the one before is no part of it.
+
+        Args:
+            note: a line that the page shows from now on.
+        """
+        self.gather, self.note, self._paused = Gather(), note, False
+
     def __call__(self, loop: Any) -> None:
         """Keep the bin, show it, do what was asked for, keep the pace."""
         begin = time.perf_counter()
@@ -165,9 +194,9 @@ class Page:
         self.cost_s += time.perf_counter() - begin
 
     def _begin(self, loop: Any) -> None:
-        self._loop, self._encoder = loop, Encoder(loop)
+        self._loop, self._encoder = loop, Encoder(loop, self._choices)
         if self._socket is not None:
-            self._socket.publish("hello", self._encoder.hello(loop))
+            self._socket.publish("hello", self._encoder.hello())
 
     def _show(self, loop: Any, now: float) -> None:
         """A frame, a status, an order, each when it is time."""
@@ -197,6 +226,7 @@ class Page:
             "rate": 0.0 if self._paused else rate,
             "frames": {"sent": self._socket.sent, "dropped": self._socket.dropped, "pages": self._socket.pages},
             "ended": ended,
+            "note": self.note,
         }
         self._socket.publish("status", status(loop, **more))
 
@@ -219,8 +249,14 @@ class Page:
                 self._paused, self._steps, self._from = False, 0, None
             case "step":
                 self._paused, self._steps = True, self._steps + 1
-            case "speed" if act.value is not None:
-                self._chosen, self._from = float(act.value), None
+            case "speed" if isinstance(act.value, float):
+                self._chosen, self._from = act.value, None
+            case "push" if isinstance(act.value, tuple):
+                loop.act("push", impulse=list(act.value))
+            case "choose" if isinstance(act.value, tuple):
+                kind, name = map(str, act.value)
+                if name in self._choices.get(kind, ()):
+                    raise Chosen(kind, name)
             case "restart":
                 loop.act("restart")
             case "assist" | "drop" | "kill":
@@ -272,11 +308,13 @@ class Page:
         return due
 
 
-def _files() -> dict[str, tuple[str, bytes]]:
-    """Path -> type and content of everything that is served."""
+def page_files(mode: str) -> dict[str, tuple[str, bytes]]:
+    """Path -> type and content of everything that is served; `mode` is "live" or "play"."""
     found = {}
     for entry in (files("volition.view") / "page").iterdir():
         kind = TYPES.get(PurePath(entry.name).suffix)
         if kind is not None:
             found["/" if entry.name == "index.html" else f"/{entry.name}"] = (kind, entry.read_bytes())
+    kind, page = found["/"]
+    found["/"] = (kind, page.replace(b"{mode}", mode.encode()))
     return found

@@ -113,6 +113,10 @@ class Terminal:
         self._total_s, self._begin_s, self._speed = seconds, float("nan"), speed
         self._busy_s, self._sim_s, self._left, self._from = 0.0, 0.0, float("-inf"), (float("-inf"), 0.0)
 
+    def anew(self, note: str = "") -> None:
+        """Another loop follows: what was kept of the one before is no part of it."""
+        self.gather, self._latency, self._loop = Gather(), Latency(), None
+
     def skip(self, seconds: float) -> None:
         """So much time since the last call was somebody else's, not the loop's."""
         self._left += seconds

@@ -162,6 +162,11 @@ export class Body {
     this.changed = true;
   }
 
+  // Along the ground, away from the eye.
+  ahead() {
+    return [-Math.cos(this.azimuth), -Math.sin(this.azimuth)];
+  }
+
   nearer(by) {
     this.zoom = Math.max(0.15, Math.min(6, this.zoom * by));
     this.changed = true;
