@@ -13,6 +13,7 @@ from volition.stage import Port, Setup, Spec
 
 _INTENT = ("reach.x", "reach.y", "select")
 _CLICK = 0.5
+_VISCOSITY = 40.0  # N s/m, that of the arm's fingertip
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Cursor:
     """
 
     Config = CursorConfig
+    push_ns = 1.0  # N s, a push to be seen: 25 mm
 
     def __init__(self, config: CursorConfig | None = None) -> None:
         self.config = config or CursorConfig()
@@ -78,6 +80,12 @@ class Cursor:
         self._select = 1.0 if select >= _CLICK else 0.0
         self._t_ns += round(dt * NS_PER_S)
         return Touch(self._t_ns, self._none), self.state()
+
+    def push(self, impulse: Float64) -> None:
+        """Displaced by an impulse (N s): without mass, in a medium of viscosity b, it yields `J / b`."""
+        half = self.config.half_width_m
+        dx, dy = (float(v) / _VISCOSITY for v in impulse[:2])
+        self._x, self._y = min(half, max(-half, self._x + dx)), min(half, max(-half, self._y + dy))
 
     def state(self) -> BodyState:
         """Where it is, m, and how it moves, m/s; no joints."""
