@@ -124,6 +124,10 @@ class Trainer:
         whole = self._descend(data, None, first.epochs, lambda s, w: say(half + half * s, w))
         return Trained(whole.weights, first.epochs, first.validation, first.shift)
 
+    def _window(self, data: Data) -> int:
+        """Shorter where there are few bins: a step of a dozen short rows costs what one of a single long row does."""
+        return int(np.clip(len(data.z) // 12, min(25, self._config.window), self._config.window))
+
     def _network(self, number: int) -> Any:
         with self._t.random.fork_rng(devices=[]):
             self._t.manual_seed(self._seed + number)
@@ -149,7 +153,7 @@ class Trainer:
         best, waited, done = Trained({}, 0, -math.inf, np.zeros(len(self._y_live))), 0, 0
         for epoch in range(1, last + 1):
             network.train()
-            steps = list(windows.batches(windows.spans(data.past, c.window, c.lead, rng), c.batch_bins, rng))
+            steps = list(windows.batches(windows.spans(data.past, self._window(data), c.lead, rng), c.batch_bins, rng))
             fade = 0.5 ** (1 / max(1.0, len(steps) * c.averaging))
             for k, group in enumerate(steps):
                 at = (epoch - 1 + k / len(steps)) / self._epochs
