@@ -83,7 +83,7 @@ def test_believed_position_is_the_true_one_where_command_and_motion_agree():
 @pytest.mark.parametrize("answer", [0.5, 1.0, 1.5])
 def test_the_internal_model_learns_how_strongly_the_body_answers(answer):
     world = World(Person(), answer=answer)
-    goals = 0.08 * np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    goals = 0.08 * np.random.default_rng(0).uniform(-1, 1, (120, 2))
     for goal in goals:
         world.goal = goal
         for _ in range(50):

@@ -8,16 +8,14 @@ that adds its own recent commands to the delayed picture (such compensation is a
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
+from volition.brain._model import Forward
 from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, View
 from volition.stage import Setup
-
-_TRUST = 2.0  # s of full-speed movement that the belief in a gain of 1 weighs at first (assumption)
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class PolicyConfig:
         visual_delay_ms: how late the picture is, ms (200: Willett 2019; Golub 2015 finds 100-250).
         approach_ms: near the goal the speed is distance / this time, ms (assumption, chosen
             among 100-600 because control was best at 100-150: full push beyond 4.5 cm at 0.3 m/s).
-        learn_gain_s: time constant with which it learns how strongly the body answers, s (that users adapt their internal
-            model: Golub 2015; the value is an assumption); 0: it always believes in a gain of 1.
+        learn_model_s: time constant with which its internal model of body and decoder forgets, s (that users have one and
+            adapt it: Golub 2015; the value is an assumption); 0: it always believes that the body does what is meant.
         hold_fraction: inside this fraction of the goal's radius it does not push at all (assumption).
         motor_noise: standard deviation of the command's noise as a fraction of its speed (that it grows with the command:
             Harris & Wolpert 1998; the value is an assumption).
@@ -44,7 +42,7 @@ class PolicyConfig:
 
     visual_delay_ms: float = 200.0
     approach_ms: float = 150.0
-    learn_gain_s: float = 20.0
+    learn_model_s: float = 30.0
     hold_fraction: float = 0.3
     motor_noise: float = 0.15
     motor_noise_ms: float = 100.0
@@ -65,7 +63,7 @@ class PolicyConfig:
         for name in ("approach_ms", "motor_noise_ms"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must be positive, got {getattr(self, name)}")
-        for name in ("click_after_ms", "click_ms", "click_rest_ms", "motor_noise", "learn_gain_s"):
+        for name in ("click_after_ms", "click_ms", "click_rest_ms", "motor_noise", "learn_model_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must not be negative, got {getattr(self, name)}")
         for name in ("hold_fraction", "click_fraction", "slow_on_touch"):
@@ -76,36 +74,31 @@ class PolicyConfig:
 class Policy:
     """State of one person's steering.
 
-    With p the seen position (t - delay), u(t) the planned velocities, g the goal of radius r:
+    With p the seen position (t - delay), u(t) the plans, g the goal of radius r, and `Forward` the internal model:
 
-        x(t) = p + G dt * sum of u over the delay                        (internal model)
-        |u|  = min(max_speed, max(0, |g - x| - hold r) / (approach G))   (piecewise linear in distance)
-        v    = u + motor_noise |u| n                                     (n: AR(1), unit variance, per axis)
+        x(t) = p + motion foreseen of the plans of the delay                  (where it believes to be)
+        y(t) = x + motion still to come if it stopped to push                 (where it would come to rest)
+        w    = (g - y) max(0, 1 - hold r / |g - y|) / approach                (piecewise linear in distance)
+        u    = the plan that moves the body with w, |u| <= max_speed          (inverse of the internal model)
+        v    = u + motor_noise |u| n                                          (n: AR(1), unit variance, per axis)
 
-    The plan u is what the internal model knows of; v is what is carried out, encoded, and called the intention. The motor
-    gain G, 1 at first and kept in 0.2..2, is learnt: regression of what was seen to happen on what had been planned for it,
-    over windows as long as the delay, forgetting exponentially. Without a visual delay nothing is learnt.
+    The plan u is what the internal model knows of; v is what is carried out, encoded, and called the intention.
 
     Attributes:
         believed: x, m.
-        gain: G.
+        model: the internal model.
     """
 
     def __init__(self, config: PolicyConfig, axes: tuple[int, ...], setup: Setup, rng: np.random.Generator) -> None:
         self._config = config
         self._axes = axes
         self._rng = rng
-        self._dt = setup.bin_ns / NS_PER_S
+        dt = setup.bin_ns / NS_PER_S
         bin_ms = setup.bin_ns / NS_PER_MS
         self._top = float(setup.max_speed)
         self._low, self._high = (self._pick(np.asarray(side)) for side in setup.workspace)
         bins = round(config.visual_delay_ms / bin_ms)
-        self._plans: deque[list[float]] = deque([[0.0] * len(axes) for _ in range(bins)], maxlen=bins)
-        self._shown: deque[list[float]] = deque(self._plans, maxlen=bins)  # plans whose effect is in the picture
-        self._seen: deque[list[float]] = deque(maxlen=bins + 1)
-        self.gain = 1.0
-        self._forget = math.exp(-self._dt / config.learn_gain_s) if config.learn_gain_s > 0 else 1.0
-        self._power = self._answer = _TRUST * (self._dt * bins * self._top) ** 2
+        self.model = Forward(len(axes), dt, bins, self._top, config.learn_model_s)
         self._keep = math.exp(-bin_ms / config.motor_noise_ms)
         self._noise = [0.0] * len(axes)
         self._bins = tuple(
@@ -114,6 +107,11 @@ class Policy:
         self._inside = 0
         self._since_click = sum(self._bins)
         self.believed = [0.0] * len(axes)
+
+    @property
+    def gain(self) -> float:
+        """How strongly it believes that the body answers: 1 does what is meant."""
+        return self.model.gain
 
     def _pick(self, position: np.ndarray) -> list[float]:
         """The steered axes of a position; an axis that the world lacks is 0."""
@@ -127,39 +125,30 @@ class Policy:
             view: the delayed picture.
             felt: how strong a touch is felt, 0..1.
         """
-        config, dt = self._config, self._dt
+        config = self._config
         seen = self._pick(view.body.position)
-        if config.learn_gain_s > 0 and self._plans:
-            self._learn(seen)
-        at = [p + self.gain * dt * u for p, u in zip(seen, self._sums(self._plans), strict=True)]
-        at = [min(max(p, low), high) for p, low, high in zip(at, self._low, self._high, strict=True)]
-        self.believed = at
-        offset = [g - p for g, p in zip(self._pick(view.goal.position), at, strict=True)]
-        distance = math.hypot(*offset)
-        radius = view.goal.radius
-        far = max(0.0, distance - config.hold_fraction * radius)
-        speed = min(self._top, far * 1e3 / (config.approach_ms * self.gain))
-        speed *= 1.0 - config.slow_on_touch * felt
-        plan = [speed * o / distance for o in offset] if distance > 0 else [0.0] * len(offset)
-        if self._plans:
-            self._shown.append(self._plans[0])
-        self._plans.append(plan)
-        return self._with_noise(plan, speed), self._click(view.goal.click and distance <= config.click_fraction * radius)
+        self.model.learn(seen, all(a < p < b for p, a, b in zip(seen, self._low, self._high, strict=True)))
+        at, coast = self.model.now(seen)
+        self.believed = at = self._clip(at)
+        goal, radius = self._pick(view.goal.position), view.goal.radius
+        rest = self._clip([p + c for p, c in zip(at, coast, strict=True)])
+        offset = [g - p for g, p in zip(goal, rest, strict=True)]
+        plan = self._push(offset, math.hypot(*offset), radius, 1.0 - config.slow_on_touch * felt)
+        self.model.add(plan)
+        distance = math.dist(goal, at)
+        return self._with_noise(plan, math.hypot(*plan)), self._click(
+            view.goal.click and distance <= config.click_fraction * radius
+        )
 
-    def _sums(self, plans: deque[list[float]]) -> list[float]:
-        """Sum of some plans, per axis."""
-        return [sum(u) for u in zip(*plans, strict=True)] or [0.0] * len(self._axes)
+    def _push(self, offset: list[float], distance: float, radius: float, vigour: float) -> list[float]:
+        """The plan for this bin."""
+        far = max(0.0, distance - self._config.hold_fraction * radius)
+        speed = far * 1e3 / self._config.approach_ms
+        plan = self.model.plan([speed * o / distance if distance > 0 else 0.0 for o in offset])
+        return [vigour * u for u in plan]
 
-    def _learn(self, seen: list[float]) -> None:
-        """Learn the motor gain from the newest picture and the plans that led to it."""
-        self._seen.append(seen)
-        if len(self._seen) <= len(self._shown):
-            return
-        planned = [self._dt * u for u in self._sums(self._shown)]
-        moved = [new - old for new, old in zip(seen, self._seen[0], strict=True)]
-        self._answer = self._forget * self._answer + self._dt * sum(p * m for p, m in zip(planned, moved, strict=True))
-        self._power = self._forget * self._power + self._dt * sum(p * p for p in planned)
-        self.gain = min(max(self._answer / self._power, 0.2), 2.0)
+    def _clip(self, position: list[float]) -> list[float]:
+        return [min(max(p, low), high) for p, low, high in zip(position, self._low, self._high, strict=True)]
 
     def _with_noise(self, plan: list[float], speed: float) -> list[float]:
         keep, fresh = self._keep, math.sqrt(1.0 - self._keep**2)

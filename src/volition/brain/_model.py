@@ -1,0 +1,171 @@
+"""What the person believes that its intentions do: an internal forward model of body and decoder, learnt from what is seen.
+
+People who steer with a brain-computer interface keep such a model, correct by it for the delay of their feedback, and err
+mostly where it is wrong: its mismatch explains about 65 % of the errors of two monkeys (Golub et al. 2015, eLife 4:e10015).
+Learning changes which intention stands for which movement, not the repertoire of intentions (Golub et al. 2018).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from volition.signal import Float64
+
+_LAGS_MS = (0.0, 40.0, 80.0, 160.0)  # smoothing that it can imagine, ms (assumption)
+_TRUST = 5.0  # windows of full-speed movement that the first belief weighs, forgotten like all else (assumption)
+# Windows that it weighs for ever, for linear part, curve and drift: what is never tried does not go astray (assumption).
+_ANCHOR = (0.05, 0.5, 2.0)
+_USUAL = 0.8  # share of full effort about which the curve turns: most motion is made there, so the linear part stays what it is
+    0.8  # share of full effort about which the curve turns: where most motion is made, so that it leaves the linear part be
+)
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of full effort, at which the inverse stands ready
+_LEAST = 0.15  # least singular value with which it is inverted: no direction is pushed harder than 7 times (assumption)
+
+
+class Forward:
+    """Motion as a function of the plan, `[axes]` each, and its inverse.
+
+        f_t = a f_{t-1} + (1 - a) [u_t, u_t (|u_t| / top - 0.8)]    smoothing, a = exp(-dt / lag)
+        v_t = B f_t + b                                          B `[axes, 2 axes]`: a linear part and a curve; b: a drift
+
+    B starts as "the body does what is meant" and is learnt by recursive least squares with forgetting, from the displacement
+    seen over windows as long as the visual delay. Four lags are imagined side by side and the one that has foreseen best is
+    believed (multiple paired models: Wolpert & Kawato 1998). Without a delay nothing is believed but what is seen.
+
+    Args:
+        axes: steered axes.
+        dt: width of a bin, s.
+        bins: visual delay in bins.
+        top: full speed, m/s.
+        learn_s: time constant of forgetting, s; 0: nothing is learnt.
+    """
+
+    def __init__(self, axes: int, dt: float, bins: int, top: float, learn_s: float) -> None:
+        self._axes, self._dt, self._delay, self._top = axes, dt, bins, top
+        lags, m = len(_LAGS_MS), 2 * axes
+        keep = np.array([math.exp(-1e3 * dt / lag) if lag else 0.0 for lag in _LAGS_MS])
+        self._keep, self._fresh = keep[:, None], 1.0 - keep[:, None]
+        self._coast = (dt * keep / (1.0 - keep)).tolist()
+        self._f = np.zeros((lags, m))
+        self._ring = np.zeros((max(1, bins), lags, m))
+        self._pending = np.zeros((lags, m))
+        self._block = np.zeros((lags, m))
+        self._shown = np.zeros((lags, m))
+        self._at = 0
+        self._before: list[float] | None = None
+        self._blocks = 0
+        self._forget = math.exp(-dt * bins / learn_s) if learn_s > 0 and bins > 0 else 1.0
+        self._learns = learn_s > 0 and bins > 0
+        self._first = np.vstack([np.eye(axes), np.zeros((axes + 1, axes))])
+        window = (dt * bins * top) ** 2
+        weight = window * np.repeat(_ANCHOR, (axes, axes, 1))
+        self._anchor, self._anchored = np.diag(weight), weight[:, None] * self._first
+        self._S = np.repeat(np.diag(np.full(m + 1, _TRUST * window))[None], lags, axis=0)
+        self._R = self._S @ self._first
+        self._missed = np.zeros(lags)
+        self._believe(np.repeat(self._first[None], lags, axis=0), 0)
+
+    def _believe(self, theta: Float64, best: int) -> None:
+        """Take these parameters, and make their inverse ready."""
+        self._theta, self._best = theta, best
+        k, own = self._axes, theta[best]
+        self._B: Float64 = np.ascontiguousarray(own[: 2 * k].T)
+        self.drift: list[float] = own[2 * k].tolist()
+        linear, curve = own[:k].T, own[k : 2 * k].T
+        self._inverse = []
+        for share in _SHARES:
+            left, size, right = np.linalg.svd(linear + (share - _USUAL) * curve)
+            self._inverse.append(((right.T / np.maximum(size, _LEAST)) @ left.T).tolist())
+        self.gain = float(np.abs(np.linalg.det(linear)) ** (1 / k))
+
+    @property
+    def matrix(self) -> Float64:
+        """Motion per plan at 0.8 of full effort, `[axes, axes]`."""
+        return self._B[:, : self._axes]
+
+    @property
+    def lag_ms(self) -> float:
+        """The smoothing that is believed in, ms."""
+        return _LAGS_MS[self._best]
+
+    def now(self, seen: list[float]) -> tuple[list[float], list[float]]:
+        """Where the body is now, and by how much more it will coast if nothing is pushed, m.
+
+        Args:
+            seen: where it was a visual delay ago, m.
+        """
+        if not self._delay:
+            return seen, [0.0] * self._axes
+        moved = (self._B @ self._pending[self._best]).tolist()
+        steps = self._delay
+        at = [p + self._dt * (m + steps * b) for p, m, b in zip(seen, moved, self.drift, strict=True)]
+        coast = self._coast[self._best]
+        if not coast:
+            return at, [0.0] * self._axes
+        return at, [coast * v for v in (self._B @ self._f[self._best]).tolist()]
+
+    def plan(self, wanted: list[float]) -> list[float]:
+        """The plan that moves the body with this velocity, m/s; at most full effort, in the direction that does so."""
+        wanted = [w - b for w, b in zip(wanted, self.drift, strict=True)]
+        before = plan = [0.0] * self._axes
+        gap = 0.0
+        for share, inverse in zip(_SHARES, self._inverse, strict=True):
+            plan = [sum(i * w for i, w in zip(row, wanted, strict=True)) for row in inverse]
+            gap_before, gap = gap, math.hypot(*plan) / self._top - share
+            if gap <= 0:  # between this share and the one before the effort is what was assumed
+                if share == 0 or gap_before <= 0:
+                    return plan
+                part = gap_before / (gap_before - gap)
+                return [b + part * (p - b) for b, p in zip(before, plan, strict=True)]
+            before = plan
+        size = math.hypot(*plan)
+        return [p * self._top / size for p in plan] if size > self._top else plan
+
+    def add(self, plan: list[float]) -> None:
+        """This was planned for the bin that now begins."""
+        if not self._delay:
+            return
+        effort = math.hypot(*plan) / self._top
+        drive = np.array(plan + [(effort - _USUAL) * u for u in plan])
+        self._f = self._keep * self._f + self._fresh * drive
+        self._pending += self._f - self._ring[self._at]
+        self._ring[self._at] = self._f
+        self._block += self._f
+        self._at = (self._at + 1) % self._delay
+        if self._at == 0:
+            self._pending = self._ring.sum(0)
+
+    def learn(self, seen: list[float], inside: bool) -> None:
+        """Once a bin, before `add`: learn when a window of motion has been seen whole.
+
+        Args:
+            seen: where the body was a visual delay ago, m.
+            inside: whether nothing but the plans moved it (it touched no edge).
+        """
+        if self._at or not self._learns:
+            return
+        before, self._before = self._before, seen
+        shown, self._shown, self._block = self._shown, self._block, np.zeros_like(self._block)
+        self._blocks += 1
+        if before is None or not inside or self._blocks < 3:  # plans that nobody made cannot be learnt from
+            return
+        self._update(self._dt * shown, np.array(seen) - np.array(before))
+
+    def _update(self, planned: Float64, moved: Float64) -> None:
+        span = np.full((len(planned), 1), self._dt * self._delay * self._top)
+        phi = np.hstack([planned, span])
+        wrong = moved - np.einsum("ji,jik->jk", phi, self._theta_scaled())
+        self._missed = self._forget * self._missed + (wrong**2).sum(1)
+        self._S = self._forget * self._S + phi[:, :, None] * phi[:, None, :]
+        self._R = self._forget * self._R + phi[:, :, None] * moved[None, None, :]
+        scaled = np.linalg.solve(self._S + self._anchor, self._R + self._anchored)
+        scaled[:, -1] *= self._top
+        self._believe(scaled, int(self._missed.argmin()))
+
+    def _theta_scaled(self) -> Float64:
+        """Parameters with the drift as a share of full speed, as the regression has it."""
+        scaled = self._theta.copy()
+        scaled[:, -1] /= self._top
+        return scaled
