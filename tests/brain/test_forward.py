@@ -9,7 +9,7 @@ DT, DELAY, TOP = 0.02, 10, 0.3
 
 
 def live(model, seconds, answer, seed=0, noise=0.0):
-    """Steer at random, see the outcome late, learn; `answer(plan, state)` is the velocity. Error of the belief at the end."""
+    """Steer at random, see the outcome late, learn; `answer(plan, state)` is the velocity. Error of belief at the end."""
     rng = np.random.default_rng(seed)
     path, state, plan = [np.zeros(2)] * (DELAY + 1), np.zeros(2), np.zeros(2)
     wrong = []

@@ -17,9 +17,7 @@ _LAGS_MS = (0.0, 40.0, 80.0, 160.0)  # smoothing that it can imagine, ms (assump
 _TRUST = 5.0  # windows of full-speed movement that the first belief weighs, forgotten like all else (assumption)
 # Windows that it weighs for ever, for linear part, curve and drift: what is never tried does not go astray (assumption).
 _ANCHOR = (0.05, 0.5, 2.0)
-_USUAL = 0.8  # share of full effort about which the curve turns: most motion is made there, so the linear part stays what it is
-    0.8  # share of full effort about which the curve turns: where most motion is made, so that it leaves the linear part be
-)
+_USUAL = 0.8  # share of full effort about which the curve turns: most motion is made there, the linear part stays itself
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of full effort, at which the inverse stands ready
 _LEAST = 0.15  # least singular value with which it is inverted: no direction is pushed harder than 7 times (assumption)
 
