@@ -244,7 +244,8 @@ def sequence(
     """Mean and logvar `[bins, k]` over bins without a border, all at once: what a graph must equal."""
     t = torch()
     width = data.z.shape[1] * (1 + len(decays)) + 1
-    network = build(width, data.y.shape[1], config)
+    with t.random.fork_rng(devices=[]):  # it is filled at once, but draws numbers for it first
+        network = build(width, data.y.shape[1], config)
     network.load_state_dict({name: t.tensor(np.array(value)) for name, value in weights.items()})
     network.eval()
     there = np.broadcast_to(data.live, data.z.shape) if data.there is None else data.there & data.live
