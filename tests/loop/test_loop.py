@@ -324,9 +324,9 @@ class Watching(Faulty):
 @pytest.mark.parametrize("adapt", ["off", "unsupervised", "supervised"])
 def test_a_decoder_observes_before_each_step_what_adaptation_allows(adapt):
     loop = Loop(decoder=Watching(FaultyConfig(at=10**9)), config=LoopConfig(adapt=adapt))
-    loop.run(0.2)
+    loop.run(0.6)
     seen = loop.decoder.seen
-    assert len(seen) == (0 if adapt == "off" else 10)
+    assert len(seen) == (0 if adapt == "off" else 30)
     assert [n for n, _, _ in seen] == list(range(len(seen)))  # before the step of the same bin
     assert all((aim is None) == (adapt == "unsupervised") for _, _, aim in seen)
     if adapt == "supervised":

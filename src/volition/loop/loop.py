@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,14 @@ import numpy as np
 
 from volition import __version__
 from volition.errors import ConfigError
+from volition.loop.acts import ACTS
 from volition.loop.build import describe, fit_together, label, make, periods
 from volition.loop.clock import Clock, Lockstep, RealTime
 from volition.loop.config import LoopConfig, Signals
 from volition.loop.guard import Freshness, Guard, Hold, finite, sealed, sound_features, sound_vector
 from volition.loop.inject import Injector
 from volition.loop.latency import Latency
-from volition.loop.record import DECODER, REPORT, Recorder, Tape
+from volition.loop.record import DECODER, REPORT, Recorder, Tape, appearance
 from volition.loop.report import Report
 from volition.signal import NS_PER_MS, EndOfInput, Features, Float32, Intent, Stim, Touch, View
 from volition.stage import KINDS, Adaptive, Saveable
@@ -85,8 +85,9 @@ class Loop:
         self._start()
 
     def _recorder(self, folder: Path) -> Recorder:
-        run = {"version": __version__, "seed": self.setup.seed, "config": self.config.__dict__}
-        tape = Recorder(folder, {**run, "stages": {kind: describe(stage) for kind, stage in self.stages.items()}})
+        run: dict[str, Any] = {"version": __version__, "seed": self.setup.seed, "config": self.config.__dict__}
+        run["stages"] = {kind: describe(stage) for kind, stage in self.stages.items()}
+        tape = Recorder(folder, run, appearance(self.setup, self.stages), self.effector)
         if self.fitted and isinstance(self.decoder, Saveable) and self.decoder.arrays():
             np.savez(folder / DECODER, allow_pickle=False, **self.decoder.arrays())
         return tape
@@ -145,6 +146,11 @@ class Loop:
 
     def _think(self, now: int) -> None:
         """Brain, channel, decoder: what is wanted."""
+        self._sense(now)
+        self._decide(now)
+
+    def _sense(self, now: int) -> None:
+        """Brain and channel: the features of the bin that ends now."""
         last, guards = self.last, self.guards
         self._views.append(View(now, last.goal, last.body))
         last.view = self._views[0]
@@ -160,12 +166,20 @@ class Loop:
                 features = self.injector.features(features)
         last.features = features = self._put("features", features)
         if features is not None and self._collected is not None:
-            label = self.task.aim(last.body, last.view.goal)
-            self._collected.append((features.x, features.mask, label, features.segment))
+            self._collected.append((features.x, features.mask, self._aim(), features.segment))
+
+    def _aim(self) -> Float32:
+        """What an ideal user would command who sees as late as the person does: the label of this bin."""
+        aim: Float32 = self.task.aim(self.last.view.body, self.last.view.goal)
+        return aim
+
+    def _decide(self, now: int) -> None:
+        """Decoder and guards: the intent of this bin."""
+        last, features = self.last, self.last.features
         decoded = self._decode(features) if self.fitted else np.zeros_like(last.decoded)
         late = bool(self._put("late", np.bool_(self.clock.lag_ns(now) > self.setup.bin_ns)))
         if late:
-            guards["decoder"].refuse("late")
+            self.guards["decoder"].refuse("late")
             decoded = None
         decoded = self._put("decoded", decoded)
         fresh = features is not None and self._freshness.judge(features)
@@ -198,9 +212,7 @@ class Loop:
             self._segment = features.segment
         guard = self.guards["decoder"]
         if self._adaptive and self.config.adapt != "off":
-            last = self.last
-            aim = self.task.aim(last.body, last.view.goal) if self.config.adapt == "supervised" else None
-            guard.ask(self.decoder.observe, last.body, aim)
+            guard.ask(self.decoder.observe, self.last.body, self._aim() if self.config.adapt == "supervised" else None)
         decoded = sound_vector(guard, guard.call(self.decoder.step, *sealed(features)), len(self.setup.intent))
         if decoded is None:
             self.guards["decoder"].ask(self.decoder.reset)
@@ -249,61 +261,13 @@ class Loop:
         """Do to the loop what is no step, and record it.
 
         Args:
-            name: assist, oracle, adapt, collect, fit, restart, arm, kill, drop or touch.
-            how: what the act is given: `share` (assist, kill, drop), `on` (oracle, collect, touch), `how` (adapt).
+            name: assist, oracle, adapt, collect, fit, restart, arm, kill, drop, touch or push.
+            how: what the act is given: `share` (assist, kill, drop), `on` (oracle, collect, touch), `how` (adapt),
+                `impulse` (push).
         """
         if self._tape is not None:
             self._tape.act(name, **how)
-        do: dict[str, Callable[..., None]] = {
-            "assist": self._do_assist,
-            "oracle": self._do_oracle,
-            "adapt": self._do_adapt,
-            "collect": self._do_collect,
-            "fit": self._do_fit,
-            "restart": self._do_restart,
-            "arm": self._do_arm,
-            "kill": self._do_kill,
-            "drop": self._do_drop,
-            "touch": self._do_touch,
-        }
-        do[name](**how)
-
-    def _do_assist(self, share: float) -> None:
-        self.assist = share
-
-    def _do_oracle(self, on: bool) -> None:
-        self.config = replace(self.config, oracle=on)
-
-    def _do_adapt(self, how: str) -> None:
-        self.config = replace(self.config, adapt=how)
-
-    def _do_kill(self, share: float) -> None:
-        self.injector.kill = share
-
-    def _do_drop(self, share: float) -> None:
-        self.injector.drop = share
-
-    def _do_touch(self, on: bool) -> None:
-        self.injector.touch = on
-
-    def _do_collect(self, on: bool) -> None:
-        self._collected = [] if on else None
-
-    def _do_fit(self) -> None:
-        if not self._collected:
-            raise ConfigError("nothing was collected to fit the decoder on")
-        x, mask, y, segments = (np.stack(column) for column in zip(*self._collected, strict=True))
-        self.decoder.fit(x, mask, y, segments)
-        self.decoder.reset()
-
-    def _do_restart(self) -> None:
-        self.last.goal = self.task.restart(self.t_ns)
-
-    def _do_arm(self) -> None:
-        self._hold.arm()
-        gate = getattr(self.channel, "gate", None)
-        if gate is not None:
-            gate.arm()
+        ACTS[name](self, **how)
 
     def arm(self) -> None:
         """Allow motion and stimulation; after a stop nothing else does."""
