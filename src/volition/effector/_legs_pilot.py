@@ -1,0 +1,149 @@
+"""The legs' own will: standing, stepping and the way between them, from an estimate and an intent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from volition.effector._gait import INDEX, NAMES, Gait
+from volition.effector._legs_sense import Estimate
+from volition.effector._legs_shape import Shape, Shaper
+from volition.effector._legs_stand import Build, Stand, capture_point
+from volition.errors import InputError
+from volition.signal import Bool, Float64
+
+STANDING, STEPPING = 0, 1
+# A capture point within these bounds of the middle of the soles (m) is caught standing; stepping ends only well within.
+_OUT_BACK, _OUT_FRONT, _OUT_SIDE = -0.085, 0.095, 0.075
+_IN_BACK, _IN_FRONT, _IN_SIDE = -0.06, 0.07, 0.06
+_AT_LEAST_S = 0.9  # stepping, once begun
+_BLEND_S = 0.12
+_LOADED_N = 60.0
+
+
+@dataclass(frozen=True)
+class Library:
+    """Gaits by speed.
+
+    Attributes:
+        speeds: rising, m/s `[k]`.
+        values: `[k, len(NAMES)]`.
+        about: how they were made.
+    """
+
+    speeds: Float64
+    values: Float64
+    about: Mapping[str, Any]
+
+    def at(self, speed: Float64) -> Float64:
+        """Parameters at speeds `[n]`, on straight lines between the gaits: `[n, len(NAMES)]`."""
+        last = len(self.speeds) - 1
+        if last == 0:
+            return np.repeat(self.values, len(speed), axis=0)
+        k = np.clip(np.searchsorted(self.speeds, speed, side="right") - 1, 0, last - 1)
+        share = np.clip((speed - self.speeds[k]) / (self.speeds[k + 1] - self.speeds[k]), 0, 1)[:, None]
+        found: Float64 = (1 - share) * self.values[k] + share * self.values[k + 1]
+        return found
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> Library:
+        """Read a file of gaits.
+
+        Raises:
+            InputError: it is none, or its names are not those that the controller reads.
+        """
+        try:
+            data = json.loads(text)
+            gaits: Sequence[Mapping[str, Any]] = data.pop("gaits")
+            speeds = np.array([g["speed"] for g in gaits], float)
+            known = [dict(g["values"]) for g in gaits]
+            values = np.array([[found.get(n, 0.0) for n in NAMES] for found in known], float)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{name}: not a file of gaits ({type(error).__name__}: {error})") from None
+        strange = sorted({n for found in known for n in found} - set(NAMES))
+        if strange:
+            raise InputError(f"{name}: unknown gait parameters {', '.join(strange)}")
+        if len(speeds) == 0 or (np.diff(speeds) <= 0).any() or not np.isfinite(values).all():
+            raise InputError(f"{name}: speeds must rise and values be finite")
+        return cls(speeds, values, data)
+
+    @classmethod
+    def shipped(cls, fit: str, limits: str) -> Library:
+        """The gaits that come with the package."""
+        name = f"{fit}-{limits}.json"
+        return cls.parse(files("volition.effector").joinpath("gaits", name).read_text("utf-8"), name)
+
+
+class Pilot:
+    """Drives `n` bodies: shapes their intents, decides between standing and stepping, and gives joint targets.
+
+    Attributes:
+        mode: `[n]`, `STANDING` or `STEPPING`.
+        shaper: holds the command.
+    """
+
+    def __init__(self, n: int, library: Library, shape: Shape, build: Build) -> None:
+        self.mode = np.full(n, STANDING)
+        self.shaper = Shaper(n, shape)
+        self.gait = Gait(n)
+        self._library, self._build = library, build
+        self._stand = Stand(n, build)
+        self._since_s = np.full(n, 10.0)
+        self._from: Float64 | None = None
+        self._last: Float64 | None = None
+
+    def step(self, e: Estimate, wanted: Float64, age_s: Float64, dt: float) -> Float64:
+        """Joint targets `[n, 2, 6]`, rad, for intents `wanted` `[3, n]` of age `age_s` `[n]`."""
+        xi = capture_point(e, self._build)
+        lost = self._lost(xi)
+        command = self.shaper.step(
+            wanted, age_s, lost & (self.mode == STEPPING) & (np.abs(self.shaper.command[0]) < 0.3), dt
+        )
+        self._since_s += dt
+        asked = (command != 0).any(axis=0) | self.shaper.moving
+        p = self._library.at(np.abs(command[0]))
+        begin = (self.mode == STANDING) & (asked | lost)
+        end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
+        if begin.any():
+            # The leg on the side to which the body leans steps first.
+            left = p[:, INDEX["d"]]
+            phase = np.where(xi[1] > 0, left, left - 0.5) % 1.0
+            self.gait.restart(begin, phase, e)
+        if end.any():
+            self._stand.hold(end, e)
+        changed = begin | end
+        self.mode = np.where(begin, STEPPING, np.where(end, STANDING, self.mode))
+        self._since_s[changed] = 0.0
+        stepping = self.gait.step(e, p, command[0], command[1], command[2], dt)
+        standing = self._stand.step(e, xi, dt)
+        target = np.where((self.mode == STEPPING)[:, None, None], stepping, standing)
+        return self._blend(target, changed)
+
+    @staticmethod
+    def _lost(xi: tuple[Float64, Float64]) -> Bool:
+        """Whose balance cannot be kept with the feet where they are."""
+        x, y = xi
+        out: Bool = (x < _OUT_BACK) | (x > _OUT_FRONT) | (np.abs(y) > _OUT_SIDE)
+        return out
+
+    def _caught(self, e: Estimate, xi: tuple[Float64, Float64]) -> Bool:
+        """Who may stop stepping now."""
+        x, y = xi
+        inside = (x > _IN_BACK) & (x < _IN_FRONT) & (np.abs(y) < _IN_SIDE)
+        inside &= (e.load > _LOADED_N).all(axis=1) & (self._since_s > _AT_LEAST_S)
+        return inside
+
+    def _blend(self, target: Float64, changed: Bool) -> Float64:
+        """From one law to the other without a jump."""
+        if self._from is None or self._last is None:
+            self._from = target.copy()
+        elif changed.any():
+            self._from[changed] = self._last[changed]
+        share = np.clip(self._since_s / _BLEND_S, 0, 1)[:, None, None]
+        self._last = (1 - share) * self._from + share * target
+        return self._last
