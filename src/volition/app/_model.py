@@ -3,7 +3,8 @@
     model.json = {"format", "version", "decoder", "config", "features", "intent", "bin_ns", "sha256", "trained"}
 
 `decoder` is what `find` takes; `sha256` is of model.npz, so that a damaged or exchanged file is noticed; `trained` says on
-what, with which seed and by which command.
+what, with which seed and by which command. A network lies beside them as `model.onnx`, which any ONNX runtime can run; its
+hash is `onnx_sha256`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from volition.errors import ConfigError, InputError
 from volition.signal import NS_PER_MS
 from volition.stage import Saveable, find
 
-FORMAT, SPEC, ARRAYS = "volition-model 1", "model.json", "model.npz"
+FORMAT, SPEC, ARRAYS, NETWORK = "volition-model 1", "model.json", "model.npz", "model.onnx"
+_ONNX = "onnx"  # the array that is written as a file of its own
 _SAY = {str: "text", int: "an integer", list: "a list", dict: "a table"}
 _KEYS: dict[str, type] = {
     "decoder": str,
@@ -52,6 +54,7 @@ class Model:
         bin_ns: width of the bins that it was fitted on.
         sha256: of model.npz.
         trained: data, their hash, seed, command.
+        onnx_sha256: of model.onnx, "" where there is none.
     """
 
     decoder: str
@@ -61,6 +64,7 @@ class Model:
     bin_ns: int
     sha256: str
     trained: Mapping[str, Any]
+    onnx_sha256: str = ""
 
 
 def save(
@@ -76,9 +80,12 @@ def save(
         raise ConfigError(f"decoder {name} has nothing to save")
     packed = io.BytesIO()
     keep: dict[str, Any] = dict(arrays)
+    network = np.asarray(keep.pop(_ONNX)).tobytes() if _ONNX in keep else b""
     np.savez(packed, **keep)
     content = packed.getvalue()
     write_whole(folder / ARRAYS, content, "model")
+    if network:
+        write_whole(folder / NETWORK, network, "model")
     spec = {
         "format": FORMAT,
         "version": __version__,
@@ -89,6 +96,7 @@ def save(
         "bin_ns": bin_ns,
         "sha256": hashlib.sha256(content).hexdigest(),
         "trained": dict(trained),
+        **({"onnx_sha256": hashlib.sha256(network).hexdigest()} if network else {}),
     }
     write_whole(folder / SPEC, json.dumps(plain(spec), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "model")
 
@@ -112,7 +120,21 @@ def describe(folder: Path) -> Model:
         if not isinstance(spec.get(key), kind):
             raise InputError(f"{path}: {key!r} is missing or not {_SAY[kind]}")
     fields: dict[str, Any] = {key: tuple(spec[key]) if key == "intent" else spec[key] for key in _KEYS}
-    return Model(**fields)
+    onnx = spec.get("onnx_sha256", "")
+    if not isinstance(onnx, str):
+        raise InputError(f"{path}: 'onnx_sha256' is not text")
+    return Model(**fields, onnx_sha256=onnx)
+
+
+def _read(path: Path, sha256: str) -> bytes:
+    """A file of the model, as the spec knows it."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(f"{path}: is not the file that {SPEC} was written for: truncated or exchanged")
+    return content
 
 
 def load(folder: Path) -> tuple[Model, Any]:
@@ -124,17 +146,14 @@ def load(folder: Path) -> tuple[Model, Any]:
     """
     model = describe(folder)
     path = folder / ARRAYS
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if hashlib.sha256(content).hexdigest() != model.sha256:
-        raise InputError(f"{path}: is not the file that {SPEC} was written for: truncated or exchanged")
+    content = _read(path, model.sha256)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = dict(archive)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile):
         raise InputError(f"{path}: damaged, or it holds objects instead of numbers") from None
+    if model.onnx_sha256:
+        arrays[_ONNX] = np.frombuffer(_read(folder / NETWORK, model.onnx_sha256), np.uint8)
     cls = find("decoder", model.decoder)
     where = str(folder / SPEC)
     decoder = cls(cls.Config(**{key: typed(cls.Config, key, value, where) for key, value in model.config.items()}))

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def build(width: int, outputs: int, config: Any) -> Any:
-    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`."""
+def _block(config: Any) -> Any:
+    """The class of a block."""
     import torch
     from torch import nn
     from torch.nn.functional import gelu, scaled_dot_product_attention
@@ -39,6 +39,16 @@ def build(width: int, outputs: int, config: Any) -> Any:
             x = x + self.drop(self.out(found.transpose(1, 2).reshape(rows, bins, d)))
             return x + self.drop(self.down(self.drop(gelu(self.up(self.norm2(x))))))
 
+    return Block
+
+
+def build(width: int, outputs: int, config: Any) -> Any:
+    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`."""
+    import torch
+    from torch import nn
+
+    d, reach, block_of = config.units, config.context, _block(config)
+
     class Member(nn.Module):
         """One network."""
 
@@ -46,7 +56,7 @@ def build(width: int, outputs: int, config: Any) -> Any:
             super().__init__()
             self.drop = nn.Dropout(config.dropout)
             self.read = nn.Linear(width, d)
-            self.block = nn.ModuleList(Block() for _ in range(config.layers))
+            self.block = nn.ModuleList(block_of() for _ in range(config.layers))
             self.norm = nn.LayerNorm(d)
             self.mean, self.logvar = nn.Linear(d, outputs), nn.Linear(d, outputs)
 

@@ -1,0 +1,1 @@
+"""What `volition train` can train, one file each."""

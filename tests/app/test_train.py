@@ -1,0 +1,104 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from volition import cli
+from volition.app import _model
+from volition.signal import Recording
+
+if os.environ.get("VOLITION_TORCH") == "required":
+    import onnx  # noqa: F401
+    import torch  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def session(monkeypatch, tmp_path):
+    """A recording that any file is read as, and an empty folder to work in."""
+    rng = np.random.default_rng(0)
+    v = np.zeros((900, 2))
+    for t in range(1, 900):
+        v[t] = 0.9 * v[t - 1] + rng.normal(size=2)
+    counts = rng.poisson(np.exp(1 + 0.15 * v @ rng.normal(size=(2, 15))))
+    made = Recording(
+        counts, 50_000_000, {"velocity": v}, {"velocity": "cm/s"}, np.zeros(900, np.int32), name="session", sha256="ab" * 32
+    )
+    monkeypatch.setattr("volition.io.read.read", lambda path, layout=None, bin_ms=None: made)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def train(*args):
+    return cli.main(["train", "decoder", "session.mat", *args])
+
+
+SMALL = ("--set", "units=16", "most_epochs=12", "dropout=0.1", "rate=0.01", "batch_bins=300")
+
+
+def test_a_network_is_trained_scored_and_saved_as_onnx(session, tmp_path, capsys):
+    pytest.importorskip("torch", reason="networks learn with PyTorch (extra [train])")
+    pytest.importorskip("onnx", reason="networks are written with onnx (extra [train])")
+    assert train("--decoder", "gru", "--seed", "4", "--output", "m", "--json", "row.json", *SMALL) == 0
+    said = capsys.readouterr()
+    assert "training 100%" in said.err
+    assert "model: m" in said.out
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["model.json", "model.npz", "model.onnx"]
+    model, decoder = _model.load(tmp_path / "m")
+    assert (model.decoder, model.trained["seed"], decoder.config.units) == ("gru", 4, 16)
+    (row,) = json.loads((tmp_path / "row.json").read_text())["rows"]
+    guess = decoder.predict(session.counts[720:])
+    truth = session.kinematics["velocity"][720:] / 100
+    r2 = 1 - ((truth - guess) ** 2).sum() / ((truth - truth.mean(0)) ** 2).sum()
+    assert row["r2"] == pytest.approx(r2, abs=1e-3)
+    assert row["r2"] > 0.5
+    network = tmp_path / "m" / "model.onnx"
+    network.write_bytes(network.read_bytes()[:-10])
+    with pytest.raises(Exception, match="truncated or exchanged"):
+        _model.load(tmp_path / "m")
+
+
+def test_any_decoder_that_learns_can_be_trained(tmp_path, capsys):
+    assert train("--decoder", "kalman", "--output", "k", "--share", "0.5") == 0
+    assert _model.load(tmp_path / "k")[0].trained["train_bins"] == 450
+    assert "kalman" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--decoder", "stil"), "did you mean 'still'"),
+        (("--decoder", "still"), "learns nothing"),
+        (("--set", "unit=3"), "did you mean 'units'"),
+        (("--set", "units=many"), "an integer"),
+        (("--set", "units=0"), "units must be positive"),
+        (("--share", "1"), "--share"),
+        (("--threads", "0"), "--threads"),
+        (("--target", "velocty"), "did you mean 'velocity'"),
+        (("--output", "/proc/nowhere"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_ends_in_one_line_and_writes_nothing(args, said, tmp_path, capsys):
+    assert train(*args) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_training_writes_nothing(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("torch", reason="networks learn with PyTorch (extra [train])")
+
+    def stop(self, share, what):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("volition.app._train.decoder.Line.__call__", stop)
+    assert train(*SMALL) == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_says_what_can_be_trained(capsys):
+    assert cli.main(["train"]) == 0
+    assert "decoder" in capsys.readouterr().out
+    assert cli.main(["train", "decodr"]) == 2
+    assert "did you mean 'decoder'" in capsys.readouterr().err
