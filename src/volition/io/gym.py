@@ -9,8 +9,8 @@ person sees, late, what the body made of it, and reacts. `volition.io.gym` regis
 
 *Observation*: {"features": `[features]` float32, 0 where missing, "mask": `[features]` int8, 1 where missing}.
 
-*Action*: `[k]` in -1..1, one for each intent of the effector: a velocity in units of the body's largest speed (a turn in rad/s,
-a finger in units of pi); -1..1 is 0..1 for a click or a grasp.
+*Action*: `[k]` in -1..1, one for each intent of the effector: a velocity in units of the body's largest speed (a turn in
+rad/s, a finger in units of pi); -1..1 is 0..1 for a click or a grasp.
 
 *Reward* of a bin: +1 for each target selected, -1 for each that was missed (wrong selection, time-out), and `shaping` times
 the distance that the body came nearer to the target, over the diagonal of the workspace. The last is a difference of a
@@ -18,13 +18,14 @@ potential and so does not change which behaviour is best (Ng, Harada & Russell 1
 
 *End*: an episode is truncated after `seconds`; nothing ends it earlier.
 
-*Reset*: `reset(seed=k)` brings person k, from birth; `reset()` goes on with the same person and a new block, so that an agent
-can learn one person over many episodes. "aim" in the info is what an ideal user would command, as a clinic knows it in
+*Reset*: `reset(seed=k)` brings person k, from birth; `reset()` goes on with the same person and a new block, so that an
+agent can learn one person over many episodes. "aim" in the info is what an ideal user would command, as a clinic knows it in
 calibration; "intended" is what the person truly meant, for judging only.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,13 +48,18 @@ _LARGEST = 65535.0  # of a feature, either way: a count cannot be more
 _SHARES = ("select", "grasp", "phone.")  # intents that lie in 0..1
 
 
+@dataclass(frozen=True)
+class _AgentConfig:
+    """An agent from outside has nothing to configure."""
+
+
 class _Agent:
     """The decoder in the loop: gives what the agent acted."""
 
-    Config = LoopConfig  # unused: it has nothing to configure
+    Config = _AgentConfig
 
     def __init__(self) -> None:
-        self.spec, self.confidence = Spec(), 1.0
+        self.config, self.spec, self.confidence = _AgentConfig(), Spec(), 1.0
         self.values: Float32 = np.zeros(0, np.float32)
 
     def prepare(self, setup: Setup) -> None:
