@@ -8,6 +8,7 @@ Learning changes which intention stands for which movement, not the repertoire o
 from __future__ import annotations
 
 import math
+from operator import mul
 
 import numpy as np
 
@@ -20,6 +21,11 @@ _ANCHOR = (0.05, 0.5, 2.0)
 _USUAL = 0.8  # share of full effort about which the curve turns: most motion is made there, the linear part stays itself
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of full effort, at which the inverse stands ready
 _LEAST = 0.15  # least singular value with which it is inverted: no direction is pushed harder than 7 times (assumption)
+_TURNS = (np.array(_SHARES) - _USUAL)[:, None, None]
+
+
+def _times(matrix: list[list[float]], vector: list[float]) -> list[float]:
+    return [sum(map(mul, row, vector)) for row in matrix]
 
 
 class Forward:
@@ -72,10 +78,8 @@ class Forward:
         self._B: Float64 = np.ascontiguousarray(own[: 2 * k].T)
         self.drift: list[float] = own[2 * k].tolist()
         linear, curve = own[:k].T, own[k : 2 * k].T
-        self._inverse = []
-        for share in _SHARES:
-            left, size, right = np.linalg.svd(linear + (share - _USUAL) * curve)
-            self._inverse.append(((right.T / np.maximum(size, _LEAST)) @ left.T).tolist())
+        left, size, right = np.linalg.svd(linear + _TURNS * curve)
+        self._inverse = ((right.mT / np.maximum(size, _LEAST)[:, None]) @ left.mT).tolist()
         self.gain = float(np.abs(np.linalg.det(linear)) ** (1 / k))
 
     @property
@@ -107,19 +111,19 @@ class Forward:
     def plan(self, wanted: list[float]) -> list[float]:
         """The plan that moves the body with this velocity, m/s; at most full effort, in the direction that does so."""
         wanted = [w - b for w, b in zip(wanted, self.drift, strict=True)]
-        before = plan = [0.0] * self._axes
-        gap = 0.0
-        for share, inverse in zip(_SHARES, self._inverse, strict=True):
-            plan = [sum(i * w for i, w in zip(row, wanted, strict=True)) for row in inverse]
+        before = _times(self._inverse[-1], wanted)
+        size = math.hypot(*before)
+        if size >= self._top:
+            return [p * self._top / size for p in before]
+        gap = size / self._top - 1.0
+        for share, inverse in zip(_SHARES[-2::-1], self._inverse[-2::-1], strict=True):
+            plan = _times(inverse, wanted)
             gap_before, gap = gap, math.hypot(*plan) / self._top - share
-            if gap <= 0:  # between this share and the one before the effort is what was assumed
-                if share == 0 or gap_before <= 0:
-                    return plan
-                part = gap_before / (gap_before - gap)
-                return [b + part * (p - b) for b, p in zip(before, plan, strict=True)]
+            if gap >= 0:  # between this share and the one before the effort is what was assumed
+                part = gap / (gap - gap_before) if gap > gap_before else 0.0
+                return [p + part * (b - p) for b, p in zip(before, plan, strict=True)]
             before = plan
-        size = math.hypot(*plan)
-        return [p * self._top / size for p in plan] if size > self._top else plan
+        return before
 
     def add(self, plan: list[float]) -> None:
         """This was planned for the bin that now begins."""
@@ -158,7 +162,7 @@ class Forward:
         self._missed = self._forget * self._missed + (wrong**2).sum(1)
         self._S = self._forget * self._S + phi[:, :, None] * phi[:, None, :]
         self._R = self._forget * self._R + phi[:, :, None] * moved[None, None, :]
-        scaled = np.linalg.solve(self._S + self._anchor, self._R + self._anchored)
+        scaled: Float64 = np.asarray(np.linalg.solve(self._S + self._anchor, self._R + self._anchored), np.float64)
         scaled[:, -1] *= self._top
         self._believe(scaled, int(self._missed.argmin()))
 

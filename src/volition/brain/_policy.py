@@ -28,9 +28,11 @@ class PolicyConfig:
             among 100-600 because control was best at 100-150: full push beyond 4.5 cm at 0.3 m/s).
         learn_model_s: time constant with which its internal model of body and decoder forgets, s (that users have one and
             adapt it: Golub 2015; the value is an assumption); 0: it always believes that the body does what is meant.
+        brake: share of the foreseen coasting that it steers against, so as to come to rest on the goal (assumption; 0
+            suits a task in which touching the goal is enough).
         hold_fraction: inside this fraction of the goal's radius it does not push at all (assumption).
         motor_noise: standard deviation of the command's noise as a fraction of its speed (that it grows with the command:
-            Harris & Wolpert 1998; the value is an assumption).
+            Harris & Wolpert 1998; the value is an assumption; `train/control.py` fits 0.16 to Golub 2018).
         motor_noise_ms: correlation time of that noise, ms (assumption).
         click_fraction: it believes to be on the goal inside this fraction of the radius (assumption).
         click_after_ms: how long it must believe so before it clicks, ms (assumption).
@@ -43,6 +45,7 @@ class PolicyConfig:
     visual_delay_ms: float = 200.0
     approach_ms: float = 150.0
     learn_model_s: float = 30.0
+    brake: float = 1.0
     hold_fraction: float = 0.3
     motor_noise: float = 0.15
     motor_noise_ms: float = 100.0
@@ -66,7 +69,7 @@ class PolicyConfig:
         for name in ("click_after_ms", "click_ms", "click_rest_ms", "motor_noise", "learn_model_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must not be negative, got {getattr(self, name)}")
-        for name in ("hold_fraction", "click_fraction", "slow_on_touch"):
+        for name in ("brake", "hold_fraction", "click_fraction", "slow_on_touch"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"person: {name} must be 0..1, got {getattr(self, name)}")
 
@@ -131,7 +134,7 @@ class Policy:
         at, coast = self.model.now(seen)
         self.believed = at = self._clip(at)
         goal, radius = self._pick(view.goal.position), view.goal.radius
-        rest = self._clip([p + c for p, c in zip(at, coast, strict=True)])
+        rest = self._clip([p + config.brake * c for p, c in zip(at, coast, strict=True)])
         offset = [g - p for g, p in zip(goal, rest, strict=True)]
         plan = self._push(offset, math.hypot(*offset), radius, 1.0 - config.slow_on_touch * felt)
         self.model.add(plan)
