@@ -78,7 +78,8 @@ def gain(
     if len(names) < _FEWEST:
         raise InputError(f"{len(names)} trials are too few to redraw; it takes at least {_FEWEST}")
     rng = np.random.default_rng(seed)
-    weights = np.vstack((np.ones(len(names)), rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)))
+    drawn_trials = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+    weights = np.vstack((np.ones(len(names)), drawn_trials)).astype(np.float64)
     scores = [_scores(y, p, of, weights) for p in (a, b)]
     value = np.median if over == "median" else np.mean
     drawn = []
