@@ -110,7 +110,7 @@ def test_every_command_has_options_and_main(command):
 
 
 def test_every_command_that_prints_a_table_saves_it_as_json():
-    for command in set(commands()) - {"convert"}:  # which prints one line
+    for command in set(commands()) - {"convert", "export", "view"}:  # which print a line or two
         module = importlib.import_module(f"volition.app.{command}")
         assert "json" in getattr(module, command.capitalize()).__dataclass_fields__, command
 

@@ -211,3 +211,23 @@ def test_another_build():
 def test_a_configuration_that_cannot_be_is_refused(wrong):
     with pytest.raises(ConfigError, match=f"arm: .*{next(iter(wrong))}|can reach"):
         ArmConfig(**wrong)
+
+
+def test_a_push_is_an_impulse_at_the_fingertip():
+    """Momentum balance: J·dq = J M⁻¹ Jᵀ p, so the tip's velocity jumps by the impulse over its mass in that direction."""
+    arm = Arm()
+    arm.prepare(Setup(intent=arm.spec.takes.names))
+    before = arm.state()
+    arm.push(np.array([0.3, 0.0, 0.0]))
+    after = arm.state()
+    assert np.array_equal(before.position, after.position)
+    jump = after.velocity - before.velocity
+    mass = 0.3 / jump[0]
+    assert 0.3 < mass < 4.0  # of a hand and half a forearm
+    other = Arm()
+    other.prepare(Setup(intent=arm.spec.takes.names))
+    other.push(np.array([0.0, 0.3, 0.0]))
+    assert other.state().velocity[0] == pytest.approx(jump[1])  # the inverse of a mass matrix is symmetric
+    for _ in range(400):
+        arm.step(Intent(0, np.zeros(2, np.float32)), 0.005)
+    assert np.linalg.norm(arm.state().velocity) < 1e-3

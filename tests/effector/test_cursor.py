@@ -95,3 +95,11 @@ def test_size_and_speed_are_configured():
 def test_a_configuration_that_cannot_be_is_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CursorConfig(**wrong)
+
+
+def test_a_push_displaces_and_the_edges_hold():
+    cursor = Cursor()
+    cursor.push(np.array([1.0, -0.4, 9.0]))
+    assert np.allclose(cursor.state().position, (0.025, -0.01))
+    cursor.push(np.array([100.0, 0.0, 0.0]))
+    assert np.allclose(cursor.state().position, (0.1, -0.01))

@@ -158,3 +158,32 @@ def shot(request):
         return picture
 
     return save
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory):
+    """A run of an arm that was calibrated, pushed and hurt: its folder."""
+    from volition import Loop
+    from volition.loop.calibrate import Calibration
+
+    folder = tmp_path_factory.mktemp("kept") / "arm-run"
+    with Loop(channel="utah96", effector="arm", feedback="linear", seed=2, record=folder) as loop:
+        loop.calibrate(Calibration(observe_s=6, assist=(0.5,), block_s=3))
+        loop.act("kill", share=0.25)
+        loop.act("push", impulse=[0.6, 0.0, 0.0])
+        loop.close(loop.run(9))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory):
+    """A run of a cursor with 1,024 channels, its log torn."""
+    from volition import Loop
+    from volition.brain.person import Person, PersonConfig
+
+    folder = tmp_path_factory.mktemp("other") / "cursor-run"
+    with Loop(Person(PersonConfig(channels=1024)), "ideal", "random", "cursor", seed=3, record=folder) as loop:
+        loop.run(12)
+    log = folder / "signals.vlog"
+    log.write_bytes(log.read_bytes()[:-1000])
+    return folder

@@ -88,7 +88,7 @@ class Arm:
     """
 
     Config = ArmConfig
-    push_ns = 0.6  # N s, a push to be seen: with about 1 kg of effective mass 0.6 m/s
+    push_ns = 1.5  # N s, a push to be seen: 32 mm
 
     def __init__(self, config: ArmConfig | None = None) -> None:
         self.config = config or ArmConfig()

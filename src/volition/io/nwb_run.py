@@ -163,6 +163,17 @@ def _add_loop(nwb: Any, run: PlayedRun, columns: _Columns, acts: list[tuple[floa
             nwb.add_stimulus(_series(pynwb, f"delivered_{name}", data, unit, like, words))
 
 
+def _add_outcomes(nwb: Any, run: PlayedRun) -> None:
+    """Phase of each trial, and what came of those of the last block (the others' outcomes are not kept)."""
+    starts = np.asarray(nwb.trials["start_time"][:]) + 1e-6
+    phases = [run.story.phase(t) for t in np.maximum(starts, 0) + run.bin_ns / NS_PER_S]
+    kept = [str(t.get("outcome", "")) for t in run.report.get("trials", [])]
+    first = int(np.searchsorted(starts, run.story.phases[-1][0] - run.bin_ns / NS_PER_S))
+    outcomes = [kept[i - first] if 0 <= i - first < len(kept) else "not kept" for i in range(len(starts))]
+    nwb.add_trial_column(name="phase", description="phase of the run", data=phases)
+    nwb.add_trial_column(name="outcome", description="as the task judged it", data=outcomes)
+
+
 def _add_epochs(nwb: Any, run: PlayedRun) -> None:
     starts = [begin for begin, _ in run.story.phases]
     for (begin, name), end in zip(run.story.phases, [*starts[1:], run.seconds], strict=True):
@@ -193,6 +204,7 @@ def write_nwb_run(run: PlayedRun, path: str | Path, progress: Callable[[float], 
     nwb = _assemble(_recording(run, columns), pynwb)
     _add_loop(nwb, run, columns, acts, pynwb)
     _add_epochs(nwb, run)
+    _add_outcomes(nwb, run)
     with _files.replacing(path) as temporary, pynwb.NWBHDF5IO(str(temporary), mode="w") as io:
         io.write(nwb)
     progress(1.0)

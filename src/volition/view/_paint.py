@@ -192,14 +192,16 @@ class Painter:
             fallen = points - np.outer(points[:, 2] - self._ground, [0.25, 0.15, 1.0])
             _fill(draw, hull(camera.see(fallen)), SHADOW)
         order = sorted((-camera.far(points.mean(axis=0)), i) for i, points in enumerate(clouds))
+        around = np.column_stack([_RING, np.zeros(16)]) if self._planar else _BALL
         for moves in (False, True):
             if moves and size > 0:
-                around = np.column_stack([_RING, np.zeros(16)]) if self._planar else _BALL
                 _fill(draw, hull(camera.see(goal + around * size)), GOAL)
             for _, i in order:
                 if (self._geoms[i]["body"] > 0) is moves:
                     self._one(draw, camera, self._geoms[i], placed[i])
         if size > 0:
+            ring = hull(camera.see(goal + around * size))
+            draw.line([*ring, ring[0]], fill=GOAL, width=2)  # also where something hides it
             tip, r = camera.see(at[None])[0], max(2.0, 0.008 * box[3])
             draw.ellipse((tip[0] - r, tip[1] - r, tip[0] + r, tip[1] + r), fill=TIP)
 

@@ -28,6 +28,7 @@ _POLICY = (
 )
 _EVERY = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128)
 _MB = 1_000_000
+_TAG = 50  # bytes around a piece
 
 
 def _bundle(files: dict[str, tuple[str, bytes]]) -> str:
@@ -54,6 +55,11 @@ def _data(kind: str, name: str, text: str) -> str:
     return f'<script type="{kind}" id="{name}">{text}</script>\n'
 
 
+def _contents(tape: Tape, number: int) -> str:
+    text = json.dumps(tape.contents(), allow_nan=False).replace("<", "\\u003c")  # nothing in it may end the script
+    return _data("application/json", f"run-{number}", text)
+
+
 def _packed(piece: bytes) -> str:
     return base64.b64encode(zlib.compress(piece, 9)).decode("ascii")
 
@@ -69,11 +75,11 @@ def _page(data: str) -> str:
     return text.replace("</body>", f'{data}<script type="module">\n{script}\n</script>\n</body>')
 
 
-def _estimate(run: PlayedRun, begin: int, end: int, every: int) -> float:
-    """Bytes of the frames of a run, from its pieces at the beginning, in the middle and at the end."""
-    tape = Tape(run, every, begin, end)
+def _estimate(tape: Tape, every: int) -> float:
+    """Bytes of a run's pieces with a frame for so many bins, from those at the beginning, in the middle and at the end."""
+    tape.every = every
     some = sorted({0, tape.pieces // 2, tape.pieces - 1})
-    return sum(len(_packed(tape.piece(number))) for number in some) / len(some) * tape.pieces
+    return sum(len(_packed(tape.piece(number))) + _TAG for number in some) / len(some) * tape.pieces
 
 
 def render(
@@ -95,25 +101,23 @@ def render(
     Raises:
         InputError: nothing lies between `begin_s` and `end_s`, or not even few frames are small enough.
     """
-    spans = []
+    tapes = []
     for run in runs:
         per_s = 1e9 / run.bin_ns
         begin, end = round(begin_s * per_s), min(run.bins, round(min(end_s, run.seconds) * per_s))
         if not 0 <= begin < end:
             span = f"{begin_s:g} and {end_s:g} s"
             raise InputError(f"{run.folder}: nothing lies between {span}, the run is {run.seconds:.1f} s long")
-        spans.append((run, begin, end))
-    room = most_mb * _MB - len(_page(""))
-    every = next((n for n in _EVERY if sum(_estimate(*span, n) for span in spans) < 0.97 * room), 0)
+        tapes.append(Tape(run, 1, begin, end))
+        tapes[-1].prepare()
+    room = most_mb * _MB - len(_page("".join(_contents(tape, 0) for tape in tapes)))
+    every = next((n for n in _EVERY if sum(_estimate(tape, n) for tape in tapes) < 0.95 * room), 0)
     if not every:
         raise InputError(f"{most_mb:g} MB are too few for so long a run; give a shorter stretch, or more of them")
-    pieces, done = sum(Tape(run, every, a, b).pieces for run, a, b in spans), 0
-    parts = []
-    for i, (run, begin, end) in enumerate(spans):
-        tape = Tape(run, every, begin, end)
-        tape.prepare()
-        content = json.dumps(tape.contents(), allow_nan=False).replace("</", "<\\/")
-        parts.append(_data("application/json", f"run-{i}", content))
+    pieces, done, parts = sum(tape.pieces for tape in tapes), 0, []
+    for i, tape in enumerate(tapes):
+        tape.every = every
+        parts.append(_contents(tape, i))
         for number in range(tape.pieces):
             parts.append(_data("text/plain", f"run-{i}-{number}", _packed(tape.piece(number))))
             done += 1

@@ -186,6 +186,9 @@ export async function play() {
   const bin_s = runs[0].contents.hello.bin_s, seconds = Math.max(...runs.map((r) => r.contents.bins * r.contents.hello.bin_s));
   const state = { at: bin_s, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, before: 0, ready: false, told: 0 };
 
+  const wish = /[#&]t=([\d.]+)/.exec(location.hash); // a moment to stand still at
+  if (wish) { state.at = Math.min(seconds, Number(wish[1]) || bin_s); state.playing = false; }
+
   $("chain").textContent = count > 1 ? "two recorded runs" : chain(runs[0].contents.hello);
   if (count > 1) for (const run of runs) {
     const title = run.show.$("title");
