@@ -20,8 +20,11 @@ from volition.errors import InputError, UnknownNameError
 from volition.signal import Float64
 
 _HERE = Path(__file__).parent / "presets"
-PROPERTIES = ("log_rate", "tuning_size", "loading_size", "log_regularity", "own_variance")
+PROPERTIES = ("log_rate", "tuning_size", "loading_size", "log_regularity", "own_excess")
 TUNING = 5  # velocity x and y, speed, position x and y
+_MOST_SHARED = 1.0  # variance of the log-rate by common noise, and
+_MOST_OWN = 2.0  # of the gain by own noise: what is per root of the rate would be without bound in slow units
+_MOST_PEAKED = 3.0
 _EDGE = 1e-3  # probability that the ends of the quantiles stand for
 
 
@@ -60,9 +63,11 @@ class Preset:
     Attributes:
         about: where it is from.
         probability: `[q]` at which the quantiles stand, 0 first, 1 last.
-        quantiles: `[5, q]` of `PROPERTIES`; sizes are Mahalanobis lengths over the square root of the dimension.
+        quantiles: `[5, q]` of `PROPERTIES`; sizes are what a unit's deviation from the mean is multiplied with (a scale
+            mixture of normals: few units carry much), own_excess the variance of the own gain times E rate² / E rate in Hz.
         copula: `[5, 5]` correlation of their normal scores.
-        mean: `[5 + factors]` of tuning (velocity x, y, speed, position x, y) and loadings, and
+        mean: `[5 + factors]` of tuning (velocity x, y, speed, position x, y) and of loadings times the root of
+            E rate² / E rate in Hz (noise goes with the root of the mean: Lee et al. 1998), and
         covariance: `[5 + factors, 5 + factors]`.
         factor_ms: `[factors]` time constant of each common noise.
         own_ms: time constant of the channels' own noise.
@@ -166,23 +171,19 @@ class Preset:
         """
         properties = self._properties(channels, rng)
         root = _root(self.covariance)
-        y = rng.standard_normal((channels, len(root))) @ root
-        theta = np.empty_like(y)
-        for block, size in ((slice(0, TUNING), properties[1]), (slice(TUNING, None), properties[2])):
-            part = y[:, block]
-            if part.shape[1]:
-                inverse = np.linalg.pinv(self.covariance[block, block], hermitian=True)
-                length = np.sqrt(np.einsum("ni,ij,nj->n", part, inverse, part) / part.shape[1])
-                part = part * (size / np.maximum(length, 1e-9))[:, None]
-            theta[:, block] = self.mean[block] + part
+        theta = rng.standard_normal((channels, len(root))) @ root
+        theta[:, :TUNING] *= properties[1][:, None]
+        theta[:, TUNING:] *= properties[2][:, None]
+        theta += self.mean
+        root_hz = np.sqrt(np.exp(properties[0]) * peakedness(theta[:, :TUNING], self.drive_covariance))
         return Units(
             log_rate=properties[0],
             velocity=_in_space(theta[:, :2], axes, rng),
             speed=theta[:, 2],
             position=_in_space(theta[:, 3:5], axes, rng),
-            loading=theta[:, TUNING:],
+            loading=_capped(theta[:, TUNING:] / root_hz[:, None]),
             regularity=np.exp(properties[3]),
-            own_variance=properties[4],
+            own_variance=np.minimum(properties[4] / root_hz**2, _MOST_OWN),
         )
 
     def _properties(self, channels: int, rng: np.random.Generator) -> Float64:
@@ -216,6 +217,11 @@ class Preset:
         return np.asarray(W @ self.drive_mean[index] + 0.5 * np.einsum("ni,ij,nj->n", W, covariance, W))
 
 
+def peakedness(tuning: Float64, drive_covariance: Float64) -> Float64:
+    """E mu² / (E mu)² of log-linear units under normal drive, `[n]`, bounded: noise of a gain shows where rates are high."""
+    return np.asarray(np.exp(np.minimum(np.einsum("ni,ij,nj->n", tuning, drive_covariance, tuning), _MOST_PEAKED)))
+
+
 def unknown(name: str) -> UnknownNameError:
     """No preset is called so."""
     return UnknownNameError("preset", name, ["auto", *shipped()])
@@ -224,6 +230,12 @@ def unknown(name: str) -> UnknownNameError:
 def shipped() -> list[str]:
     """Names of the presets in the package."""
     return sorted(p.stem for p in _HERE.glob("*.json"))
+
+
+def _capped(loading: Float64) -> Float64:
+    """Loadings whose squares add up to no more than `_MOST_SHARED`."""
+    power = (loading**2).sum(axis=1, keepdims=True)
+    return np.asarray(loading * np.sqrt(_MOST_SHARED / np.maximum(power, _MOST_SHARED)))
 
 
 def _root(covariance: Float64) -> Float64:

@@ -104,12 +104,18 @@ class Population:
     """
 
     def __init__(
-        self, config: PopulationConfig, axes: Sequence[int], clicks: bool, setup: Setup, rng: np.random.Generator
+        self,
+        config: PopulationConfig,
+        axes: Sequence[int],
+        clicks: bool,
+        setup: Setup,
+        rng: np.random.Generator,
+        preset: Preset | None = None,
     ) -> None:
         n, k = setup.channels, len(axes)
         who, days, when = rng.spawn(3)  # who they are, how they change, when they fire
         self.name = config.preset if config.preset != "auto" else ("utah_m1" if n <= _AUTO_UP_TO else "n1")
-        self.preset = Preset.load(self.name)
+        self.preset = preset or Preset.load(self.name)
         on_click = who.random(n) < config.click_tuned_fraction
         self.click: Float64 = config.click_depth * who.standard_normal(n) * on_click * clicks
         self.units: Units = later(self.preset.draw(n, k, who), self.preset, config, days).scaled(config.tuning)
