@@ -172,3 +172,16 @@ def test_arrays_that_do_not_fit_the_loop(tmp_path):
         Linear(LinearConfig(file=str(tmp_path / "text.npz"))).prepare(Setup())
     with pytest.raises(ConfigError, match="scale must be positive"):
         LinearConfig(scale=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("X", "mask", "message"),
+    [
+        (np.zeros((5, FEATURES + 1)), None, rf"\[bins, {FEATURES}\], got an array of shape \(5, {FEATURES + 1}\)"),
+        (np.zeros(FEATURES), None, "got an array of shape"),
+        (np.zeros((5, FEATURES)), np.zeros((4, FEATURES), bool), "the mask has shape"),
+    ],
+)
+def test_input_of_another_width_is_refused(X, mask, message):
+    with pytest.raises(InputError, match=message):
+        restored().predict(X, mask)

@@ -11,11 +11,14 @@ from typing import Annotated, Any
 
 import tyro
 
+from volition.app._compare import spec
+from volition.app._compare.page import interval, page_of, words
+from volition.app._compare.spec import Asked
 from volition.app._interrupt import Interrupt
 from volition.app._output import cell, cores, emit, machine, save, this_command, writable_parent, write_whole
-from volition.errors import ConfigError
+from volition.train._compare_table import agreement, table
+from volition.train.compare import Unit, compare
 
-_OPTIONS = ("seeds", "first_seed", "seconds", "open_seconds", "oracle", "measure", "workers", "cluster")
 _BAR = 24
 
 
@@ -28,16 +31,16 @@ class Compare:
         decoders: names of components, with fields of their configuration after commas, as in wiener,folds=3.
         persons: presets of the simulated person, or brains, in the same way: utah_m1 n1,day=5.
         tasks: centre_out, webgrid, or tasks, in the same way: webgrid,rows=30,columns=30.
-        seeds: how many runs of each combination; a seed is another person, another noise, another order of targets.
-        first_seed: where they begin.
-        seconds: length of a closed-loop run after calibration, s.
-        open_seconds: length of the assisted block in which decoders are judged in open loop, s; 0 leaves it out.
+        seeds: how many runs of each combination, 10; a seed is another person, another noise, another order of targets.
+        first_seed: where they begin, 0.
+        seconds: length of a closed-loop run after calibration, 60 s.
+        open_seconds: length of the assisted block in which decoders are judged in open loop, 30 s; 0 leaves it out.
         oracle: also run the true intent in a decoder's place: an upper bound, never a result.
         channel: the implant.
         effector: the body.
         feedback: how touch becomes stimulation.
         set: one field of the rest of the configuration, as in `--set calibration.observe_s=60`; may be given again.
-        measure: which of the task's figures tells how well a body was controlled.
+        measure: which of the task's figures tells how well a body was controlled; bit_rate_bit_s.
         workers: processes on this machine, by default one a core; on a cluster the most units in work at a time.
         cluster: address of an existing Ray cluster ("auto", host:port), which does the work instead (extra [ray]).
         output: folder of the results; the same command again goes on where it was stopped.
@@ -48,38 +51,30 @@ class Compare:
     decoders: tuple[str, ...] = ()
     persons: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    seeds: int = 10
-    first_seed: int = 0
-    seconds: float = 60.0
-    open_seconds: float = 30.0
+    seeds: int | None = None
+    first_seed: int | None = None
+    seconds: float | None = None
+    open_seconds: float | None = None
     oracle: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     channel: str | None = None
     effector: str | None = None
     feedback: str | None = None
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    measure: str = "bit_rate_bit_s"
-    workers: int = 0
-    cluster: str = ""
+    measure: str | None = None
+    workers: int | None = None
+    cluster: str | None = None
     output: Path = Path("runs/compare")
     json: Path | None = None
 
 
-def planned(options: Compare) -> tuple[Compare, list[Any]]:
-    """The options, completed by the specification, and the units of work.
+def planned(options: Compare) -> tuple[Asked, list[Unit]]:
+    """How it is to be compared, and the units of work.
 
     Raises:
         VolitionError: something is unknown, of the wrong type, out of range or does not fit together.
     """
-    from volition.app._compare import spec
-
-    content = spec.document(options.spec, _OPTIONS)
-    options = spec.given(content, options.spec, options, _OPTIONS)
-    if options.seeds < 1 or options.first_seed < 0:
-        raise ConfigError(
-            f"--seeds must be positive and --first-seed not negative, got {options.seeds}, {options.first_seed}"
-        )
-    if options.workers < 0:
-        raise ConfigError(f"--workers must not be negative, got {options.workers}")
+    content = spec.document(options.spec)
+    how = spec.asked(content, options.spec, options)
     base = spec.parse_sets(options.set)
     for kind in ("channel", "effector", "feedback"):
         name = getattr(options, kind)
@@ -90,19 +85,9 @@ def planned(options: Compare) -> tuple[Compare, list[Any]]:
         "persons": spec.variants(content, "persons", options.persons, "person"),
         "tasks": spec.variants(content, "tasks", options.tasks, "centre_out"),
     }
-    if options.oracle:
+    if how.oracle:
         wanted["decoders"].setdefault("oracle", {"name": "oracle"})
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    units = spec.units(
-        content,
-        wanted,
-        base,
-        seeds=seeds,
-        seconds=options.seconds,
-        open_s=options.open_seconds,
-        measure=options.measure,
-    )
-    return options, units
+    return how, spec.units(content, wanted, base, how)
 
 
 def progress(check: Callable[[], None]) -> Callable[[int, int], None]:
@@ -129,10 +114,8 @@ def progress(check: Callable[[], None]) -> Callable[[int, int], None]:
     return watch
 
 
-def _results(options: Compare, units: list[Any]) -> list[dict[str, Any]]:
+def _results(how: Asked, output: Path, units: list[Unit]) -> list[dict[str, Any]]:
     """Do the work; Ctrl-C ends it between two results, and says what is kept."""
-    from volition.train.compare import compare
-
     finished = 0
     with Interrupt() as interrupt:
         show = progress(interrupt.check)
@@ -142,28 +125,28 @@ def _results(options: Compare, units: list[Any]) -> list[dict[str, Any]]:
             finished = done
             show(done, total)
 
-        workers = options.workers or (0 if options.cluster else cores())
+        workers = how.workers or (0 if how.cluster else cores())
         try:
-            return compare(units, options.output, workers=workers, cluster=options.cluster, watch=watch)
+            return compare(units, output, workers=workers, cluster=how.cluster, watch=watch)
         except KeyboardInterrupt:
             total = len({unit.key for unit in units})
             raise KeyboardInterrupt(
-                f"{finished} of {total} units are kept in {options.output}; the same command goes on from there"
+                f"{finished} of {total} units are kept in {output}; the same command goes on from there"
             ) from None
         finally:
             if sys.stderr.isatty():
                 sys.stderr.write("\r\x1b[K")
 
 
-def _facts(options: Compare, rows: list[dict[str, Any]], command: str) -> dict[str, Any]:
+def _facts(how: Asked, rows: list[dict[str, Any]], command: str) -> dict[str, Any]:
     """What a reader must know to judge the figures."""
     spent = sum(sum(row["cpu_s"].values()) for row in rows if "cpu_s" in row)
     where = machine()
     return {
-        "seeds": f"{options.seeds}, from {options.first_seed}; each another person, the same for every decoder",
-        "closed loop": f"{options.seconds:g} s after calibration; mean over seeds, 95 % percentile bootstrap over seeds",
+        "seeds": f"{how.seeds}, from {how.first_seed}; each another person, the same for every decoder",
+        "closed loop": f"{how.seconds:g} s after calibration; mean over seeds, 95 % percentile bootstrap over seeds",
         "success": "all trials of all seeds together, 95 % Wilson interval",
-        "open loop": f"R² against what the person meant, {options.open_seconds:g} s of an assisted block not learnt from",
+        "open loop": f"R² against what the person meant, {how.open_seconds:g} s of an assisted block not learnt from",
         "disagree": "certain: the paired bootstrap intervals of both differences exclude 0",
         "processor time": f"{spent:.0f} s",
         "machine": f"{where['cpu']}, {where['date']}",
@@ -177,31 +160,28 @@ def main(options: Compare) -> int:
     Raises:
         VolitionError: what is asked for cannot be.
     """
-    from volition.app._compare.page import interval, page_of, words
-    from volition.train._compare_table import agreement, table
-
-    options, units = planned(options)
-    writable_parent(options.output / "report.html", "--output")
+    how, units = planned(options)
+    report, measure = options.output / "report.html", how.measure
+    writable_parent(report, "--output")
     if options.json is not None:
         writable_parent(options.json, "--json")
-    found = _results(options, units)
-    rows, agreements = table(found, options.measure), agreement(found, options.measure)
+    found = _results(how, options.output, units)
+    rows, agreements = table(found, measure), agreement(found, measure)
     command = this_command()
-    write_whole(options.output / "report.html", page_of(rows, agreements, options.measure, _facts(options, found, command)))
+    write_whole(report, page_of(rows, agreements, measure, _facts(how, found, command)))
     for place in (options.output / "table.json", options.json):
         if place is not None:
             save(rows, place, command)
     several = [k for k in ("task", "person") if len({r[k] for r in rows}) > 1]
-    columns = [*several, "decoder", "seeds", options.measure, "success", "r2", "rank_r2", "rank", "mark"]
-    measure = options.measure
+    columns = [*several, "decoder", "seeds", measure, "success", "r2", "rank_r2", "rank", "mark"]
     told = [
         {**r, measure: interval(r, measure), "success": interval(r, "success", percent=True), "r2": interval(r, "r2")}
         for r in rows
     ]
     emit([{c: cell(r.get(c)) for c in columns} for r in told], columns)
-    for sentence in words(agreements, options.measure):
+    for sentence in words(agreements, measure):
         print(sentence)
-    print(f"report: {options.output / 'report.html'}")
+    print(f"report: {report}")
     errors = list(dict.fromkeys(f"{r['decoder']}: {r['error']}" for r in found if "error" in r))
     for error in errors:
         sys.stderr.write(f"volition: {sum('error' in r for r in found)} units could not be done: {error}\n")

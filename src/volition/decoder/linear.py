@@ -115,8 +115,17 @@ class Linear:
         return (self._scale * self._x).astype(np.float32)
 
     def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
-        """Repeated `step` from rest, with `reset` where `segments` changes; `[bins, features]` -> `[bins, k]`."""
+        """Repeated `step` from rest, with `reset` where `segments` changes; `[bins, features]` -> `[bins, k]`.
+
+        Raises:
+            InputError: another number of features, or a mask of another shape.
+        """
+        features = self._M2.shape[1]
+        if np.ndim(X) != 2 or np.shape(X)[1] != features:
+            raise InputError(f"the decoder takes [bins, {features}], got an array of shape {np.shape(X)}")
         missing = np.zeros(np.shape(X), np.bool_) if mask is None else mask
+        if np.shape(missing) != np.shape(X):
+            raise InputError(f"the mask has shape {np.shape(missing)}, the features {np.shape(X)}")
         out = np.empty((len(X), len(self._m0)), np.float32)
         for t in range(len(X)):
             if t == 0 or (segments is not None and segments[t] != segments[t - 1]):

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -152,24 +153,19 @@ def plan(
     if how.clock != "lockstep":
         raise ConfigError("a comparison runs in lockstep, as fast as it goes: leave loop.clock as it is")
     rest = {"channel": choice(channel), "effector": choice(effector), "feedback": choice(feedback)}
+    taught = asdict(calibration or Calibration())
     units = []
-    for task, asked in tasks.items():
-        for person, brain in persons.items():
-            for label, decoder in decoders.items():
-                name, config = choice(decoder)
-                oracle = name == ORACLE
-                made = {
-                    "brain": choice(brain),
-                    "decoder": ("still", {}) if oracle else (name, config),
-                    "task": choice(asked),
-                }
-                stages = {kind: {**rest, **made}[kind] for kind in KINDS}
-                closed, code = asdict(replace(how, oracle=oracle or how.oracle)), _code(stages)
-                taught = asdict(calibration or Calibration())
-                units += [
-                    Unit(label, person, task, int(seed), stages, closed, taught, float(seconds), float(open_s), code)
-                    for seed in seeds
-                ]
+    for (task, asked), (person, brain), (label, decoder) in product(tasks.items(), persons.items(), decoders.items()):
+        name, config = choice(decoder)
+        oracle = name == ORACLE
+        used = ("still", {}) if oracle else (name, config)
+        made = {**rest, "brain": choice(brain), "decoder": used, "task": choice(asked)}
+        stages = {kind: made[kind] for kind in KINDS}
+        closed, code = asdict(replace(how, oracle=oracle or how.oracle)), _code(stages)
+        units += [
+            Unit(label, person, task, int(seed), stages, closed, taught, float(seconds), float(open_s), code)
+            for seed in seeds
+        ]
     return units
 
 

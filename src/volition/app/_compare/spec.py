@@ -24,6 +24,7 @@ from typing import Any
 
 from volition._registry import builtin, entries
 from volition.app import _config
+from volition.app._toml import typed
 from volition.errors import ConfigError
 from volition.train.compare import ORACLE, Choice, Unit, built, choice, plan
 
@@ -34,6 +35,27 @@ _REST = ("channel", "effector", "feedback")
 _BASE = (*_REST, "loop", "calibration")
 
 Fields = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """Everything about a comparison that is one value; as in the options of the command."""
+
+    seeds: int = 10
+    first_seed: int = 0
+    seconds: float = 60.0
+    open_seconds: float = 30.0
+    oracle: bool = False
+    measure: str = "bit_rate_bit_s"
+    workers: int = 0
+    cluster: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.seeds < 1 or self.first_seed < 0:
+            raise ConfigError(f"--seeds must be positive, --first-seed not negative; got {self.seeds}, {self.first_seed}")
+        if self.workers < 0:
+            raise ConfigError(f"--workers must not be negative, got {self.workers}")
 
 
 def _known(kind: str, name: str) -> bool:
@@ -71,12 +93,8 @@ def variant(kind: str, text: str) -> Fields:
     return found
 
 
-def document(path: Path | None, known: Sequence[str]) -> Fields:
-    """The tables of a specification.
-
-    Args:
-        path: of the TOML file, or None.
-        known: options of the command that may stand in it.
+def document(path: Path | None) -> Fields:
+    """The tables of a specification, none without a file.
 
     Raises:
         ConfigError: it cannot be read, or holds what is unknown.
@@ -84,6 +102,7 @@ def document(path: Path | None, known: Sequence[str]) -> Fields:
     if path is None:
         return {}
     content = _config.load(path)
+    known = [f.name for f in dataclasses.fields(Asked)]
     for key, value in content.items():
         if key not in (*_KINDS, *_BASE, *known):
             raise ConfigError(f"{path}: unknown key {key!r}; known: {', '.join((*_KINDS, *_BASE, *known))}")
@@ -122,11 +141,7 @@ def units(
     content: Mapping[str, Any],
     wanted: Mapping[str, Mapping[str, Fields]],
     base: Mapping[str, Any],
-    *,
-    seeds: range,
-    seconds: float,
-    open_s: float,
-    measure: str,
+    how: Asked,
 ) -> list[Unit]:
     """All units of work, every configuration resolved and each combination tried on.
 
@@ -134,10 +149,7 @@ def units(
         content: of the specification.
         wanted: "decoders", "persons", "tasks" -> label -> component and fields.
         base: sections as `--channel` and `--set` give them, over those of the specification.
-        seeds: of the runs.
-        seconds: length of a closed-loop run, s.
-        open_s: length of the block for the open-loop score, s.
-        measure: what the tasks must score.
+        how: everything that is one value.
 
     Raises:
         VolitionError: a name or field is unknown, or stages do not fit together.
@@ -155,19 +167,19 @@ def units(
         resolved["decoders"],
         resolved["persons"],
         resolved["tasks"],
-        seeds,
-        seconds=seconds,
-        open_s=open_s,
+        range(how.first_seed, how.first_seed + how.seeds),
+        seconds=how.seconds,
+        open_s=how.open_seconds,
         loop=whole.loop,
         calibration=whole.calibration,
         **rest,
     )
     for unit in made:
-        if unit.seed == seeds[0]:
+        if unit.seed == how.first_seed:
             with built(unit) as loop:
                 scored = loop.task.score()
-            if measure not in scored:
-                raise ConfigError(f"--measure {measure}: task {unit.task} does not score it, but {', '.join(scored)}")
+            if how.measure not in scored:
+                raise ConfigError(f"--measure {how.measure}: task {unit.task} does not score it, but {', '.join(scored)}")
     return made
 
 
@@ -189,21 +201,16 @@ def _plain(stage: tuple[str, Any]) -> Choice:
     return choice(name) if config is None else (name, dataclasses.asdict(config))
 
 
-def given(content: Mapping[str, Any], path: Path | None, options: Any, known: Sequence[str]) -> Any:
-    """Options with what the specification says of those that were left as they are.
+def asked(content: Mapping[str, Any], path: Path | None, options: Any) -> Asked:
+    """How it is to be compared: flags before the specification, the specification before the defaults.
 
     Raises:
-        ConfigError: a value has the wrong type.
+        ConfigError: a value has the wrong type or is out of range.
     """
-    from volition.app._toml import typed
-
-    fresh = {f.name: f.default for f in dataclasses.fields(options)}
-    told = {
-        key: typed(type(options), key, content[key], str(path))
-        for key in known
-        if key in content and getattr(options, key) == fresh[key]
-    }
-    return dataclasses.replace(options, **told)
+    names = [f.name for f in dataclasses.fields(Asked)]
+    told = {key: typed(Asked, key, content[key], str(path)) for key in names if key in content}
+    flags = {key: value for key in names if (value := getattr(options, key)) is not None and value is not False}
+    return Asked(**{**told, **flags})
 
 
 def parse_sets(assignments: Sequence[str]) -> Fields:
