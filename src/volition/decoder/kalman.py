@@ -282,6 +282,12 @@ class Kalman:
         self._s = np.zeros(len(self._movement.A)) if self.fitted else np.zeros(0)
         self._age, self._rests_on, self.confidence = 0, b"", 0.0
 
+    def exchange(self, observation: Mapping[str, NDArray[Any]]) -> None:
+        """Another observation model (`C`, `V`, `mean`) for the same movement; the state goes on from where it is."""
+        s, age = self._s, self._age
+        self._take({**self._learnt, **observation})
+        self._s, self._age = s, age
+
     # --- keeping ---
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
