@@ -8,10 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from volition.stage import check
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SHORT = {"closed_loop": ["4"], "compare_decoders": ["10", "2"], "faults": ["10"], "my_recording": [], "own_decoder": ["20"]}
+SHORT = {
+    "closed_loop": ["4"],
+    "compare_decoders": ["10", "2"],
+    "faults": ["10"],
+    "gym_env": ["2"],
+    "my_recording": [],
+    "own_decoder": ["20"],
+}
 
 
 def run(name, tmp_path):
@@ -41,11 +50,25 @@ def test_closed_loop(tmp_path):
 
 
 def test_compare_decoders(tmp_path):
-    rows = re.findall(r"^(random|kalman|oracle) +(\d+)% ", run("compare_decoders", tmp_path), re.M)
-    success = {name: int(value) for name, value in rows}
-    assert list(success) == ["random", "kalman", "oracle"]
+    rows = re.findall(
+        r"^(random|kalman|wiener|oracle) +(\d+)% +([\d.]+) +\S+ \.\. \S+ +(\S+)$", run("compare_decoders", tmp_path), re.M
+    )
+    success, bits = ({name: float(row[i]) for name, *row in rows} for i in (0, 1))
+    assert list(success) == ["random", "kalman", "wiener", "oracle"]
     assert success["random"] <= 20 < success["kalman"] <= success["oracle"]
     assert success["oracle"] >= 95
+    assert bits["random"] < bits["kalman"] < bits["oracle"]
+    r2 = {name: row[2] for name, *row in rows}
+    assert float(r2["random"]) < float(r2["kalman"])
+    assert r2["oracle"] == "-"
+
+
+def test_gym_env(tmp_path):
+    if os.environ.get("VOLITION_TORCH") != "required":  # CI has every extra
+        pytest.importorskip("gymnasium", reason="Gymnasium is not installed: pip install 'volition[gym]'")
+    before, *shown, alone = map(float, re.findall(r"return +(-?[\d.]+)$", run("gym_env", tmp_path), re.M))
+    assert len(shown) == 2
+    assert before < alone < min(shown)
 
 
 def test_faults(tmp_path):

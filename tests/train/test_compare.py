@@ -44,7 +44,7 @@ def test_a_unit_survives_json_to_the_digit():
     fixed = ("score", "r2", "r2_aim", "faults", "stops")
     a, b = work(one), work(again)
     assert {k: a[k] for k in fixed} == {k: b[k] for k in fixed}
-    assert a["r2"] > work(units()[2])["r2"] == pytest.approx(0, abs=0.1)  # one that never moves explains nothing
+    assert a["r2"] > 0 >= work(units()[2])["r2"]  # one that never moves explains nothing
 
 
 def test_the_closed_loop_figures_are_those_of_a_loop_used_by_hand():

@@ -30,6 +30,9 @@ from volition.loop.loop import Loop
 from volition.signal import Float64
 from volition.stage import KINDS, find
 from volition.train import metrics
+from volition.train._compare_table import agreement, table
+
+__all__ = ["Choice", "Unit", "agreement", "choice", "compare", "fingerprint", "plan", "table", "work"]
 
 ORACLE = "oracle"  # in the place of a decoder's name: the true intent
 _PACKAGE = Path(__file__).parents[1]
