@@ -169,8 +169,8 @@ class Loop:
             self._collected.append((features.x, features.mask, self._aim(), features.segment))
 
     def _aim(self) -> Float32:
-        """What an ideal user would command who sees as late as the person does: the label of this bin."""
-        aim: Float32 = self.task.aim(self.last.view.body, self.last.view.goal)
+        """What an ideal user would command who knows where the body is and sees the goal as late as the person does."""
+        aim: Float32 = self.task.aim(self.last.body, self.last.view.goal)
         return aim
 
     def _decide(self, now: int) -> None:
@@ -223,8 +223,7 @@ class Loop:
         if self.config.oracle:
             return self.last.intended
         if self.assist > 0 and not self._hold.stopped:
-            aim = self.task.aim(self.last.body)
-            return np.asarray((1 - self.assist) * values + self.assist * aim, np.float32)
+            return np.asarray((1 - self.assist) * values + self.assist * self._aim(), np.float32)
         return values
 
     def _act(self, now: int) -> None:
