@@ -56,7 +56,7 @@ def test_any_moment_of_a_run_is_shown_as_it_was_recorded(tab, kept, shot):
         assert tab.eval(f"{PEN}('phase').textContent") == "run, paused"
         seek(tab, 14.0)
         time.sleep(0.3)
-        assert "hits of" in tab.eval(f"{PEN}('score-note').textContent")
+        assert "hits: " in tab.eval(f"{PEN}('score-note').textContent")
         assert tab.eval(f"{PEN}('latency').children.length") >= 5
         shot(tab, "view")
     assert tab.complaints == []

@@ -214,8 +214,9 @@ export class Body {
     return geom.local ? multiply(body, geom.local) : body;
   }
 
-  draw(frame) {
-    const gl = this.gl, canvas = this.canvas, ratio = Math.min(2, window.devicePixelRatio || 1) * this.share;
+  // `still`: nothing moves, so that all points can be drawn however long it takes.
+  draw(frame, still = false) {
+    const gl = this.gl, canvas = this.canvas, ratio = Math.min(2, window.devicePixelRatio || 1) * (still ? 1 : this.share);
     const w = Math.max(1, Math.round(canvas.clientWidth * ratio)), h = Math.max(1, Math.round(canvas.clientHeight * ratio));
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     if (!this.measured) this.include(frame);

@@ -132,7 +132,7 @@ class Run {
     const { trials, outcomes, score, phases, whole } = this.contents, now = this.time, start = phases.at(-1)[0];
     const ends = trials.filter(([begin]) => begin > start).map(([begin]) => begin), over = ends.filter((end) => end <= now).length;
     const hits = outcomes.slice(0, over).filter(Boolean).length;
-    const note = !whole ? "reading the run …" : outcomes.length ? `whole run; so far ${hits} hits of ${Math.min(over, outcomes.length)}` : "not kept: the run was cut short";
+    const note = !whole ? "reading the run …" : outcomes.length ? `whole run; so far hits: ${hits} of ${Math.min(over, outcomes.length)}` : "not kept: the run was cut short";
     this.show.score(score, true, note);
   }
 
@@ -148,7 +148,7 @@ class Run {
       c.fillRect(left, 0, x(end) - left - 1, height);
       c.globalAlpha = 1;
       c.fillStyle = theme.fg.text;
-      if (c.measureText(name).width < x(end) - left - 6) c.fillText(name, left + 4, height - 4);
+      if (c.measureText(name).width < x(end) - left - 10) c.fillText(name, left + 8, height - 4);
     });
     const block = phases.at(-1)[0];
     trials.filter(([start]) => start > block).forEach(([start], i) => {

@@ -94,6 +94,9 @@ export class Show {
       this.before = now;
       panes.body?.draw(frame);
       this.stats.drawn += 1;
+    } else if (this.before && now - this.before > 600) {
+      this.before = 0;
+      if (panes.body?.share < 1) panes.body.draw(frame, true);
     }
     if (this.flatStale && now >= this.flatDue) this.drawFlat(now);
   }
