@@ -183,7 +183,9 @@ class Gait:
     def _sideways(c: Float64, e: Estimate, vy: Float64, turn: Float64, loaded: Bool, out: Float64) -> None:
         """Foot placement to the side, the roll of the trunk, soles flat."""
         w, kvy, krs, kdrs = c[19:23]
-        outward = w[:, None] + SIDE * (kvy * (e.vy - vy) + vy * 0.1 + 0.3 * c[28] * turn * e.vx)[:, None]
+        # Put down half a stance's way ahead to the side, the body passes over the foot evenly.
+        ahead = 0.5 * vy * c[1] / c[0]
+        outward = w[:, None] + SIDE * (kvy * (e.vy - vy) + ahead + 0.3 * c[28] * turn * e.vx)[:, None]
         place = SIDE * (np.maximum(outward, _LEAST_FOOT_M) - HALF_HIP_M)
         roll = e.roll[:, None]
         air = SIDE * (place / _LEG_M - roll)

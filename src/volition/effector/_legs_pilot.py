@@ -13,17 +13,17 @@ import numpy as np
 from volition.effector._gait import INDEX, NAMES, Gait
 from volition.effector._legs_sense import Estimate
 from volition.effector._legs_shape import Shape, Shaper
-from volition.effector._legs_stand import Build, Stand, capture_point
+from volition.effector._legs_stand import LOADED_N, Build, Stand, capture_point
 from volition.errors import InputError
 from volition.signal import Bool, Float64
 
 STANDING, STEPPING = 0, 1
 # A capture point within these bounds of the middle of the soles (m) is caught standing; stepping ends only well within.
 _OUT_BACK, _OUT_FRONT, _OUT_SIDE = -0.085, 0.095, 0.075
-_IN_BACK, _IN_FRONT, _IN_SIDE = -0.06, 0.07, 0.06
+_IN_BACK, _IN_FRONT, _IN_SIDE = -0.03, 0.05, 0.04
+_SLOW_M_S = 0.2
 _AT_LEAST_S = 0.9  # stepping, once begun
 _BLEND_S = 0.12
-_LOADED_N = 60.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ class Pilot:
         """Who may stop stepping now."""
         x, y = xi
         inside = (x > _IN_BACK) & (x < _IN_FRONT) & (np.abs(y) < _IN_SIDE)
-        inside &= (e.load > _LOADED_N).all(axis=1) & (self._since_s > _AT_LEAST_S)
+        inside &= (np.abs(e.vx) < _SLOW_M_S) & (np.abs(e.vy) < _SLOW_M_S)
+        inside &= (e.load > LOADED_N).any(axis=1) & (self._since_s > _AT_LEAST_S)
         return inside
 
     def _blend(self, target: Float64, changed: Bool) -> Float64:

@@ -13,6 +13,7 @@ from volition.signal import Bool, Float64
 
 POSE: Float64 = np.array([0.0, 0.02, 0.20, 0.5, 0.30, -0.02])
 """A slight crouch, weight over the middle of the soles."""
+LOADED_N = 80.0
 _SOLE_CENTRE_M = 0.05  # before the ankle
 _HEIGHT_M = 0.85  # of the centre of mass, for its natural frequency
 _LEG_SHARE = 0.468  # centre of mass of a leg, as a share of the way from hip to ankle
@@ -45,13 +46,26 @@ def capture_point(e: Estimate, build: Build) -> tuple[Float64, Float64]:
     """
     omega = np.sqrt(G / _HEIGHT_M)
     up, low = build.share, 1 - build.share
-    middle = e.foot.mean(axis=1)
+    middle = _feet(e).mean(axis=1)
     moving = up + low * (1 - _LEG_SHARE)
     x = up * build.height_m * np.sin(e.pitch) - (1 - low * _LEG_SHARE) * middle[:, 0] - _SOLE_CENTRE_M
     y = -up * build.height_m * np.sin(e.roll) - (1 - low * _LEG_SHARE) * middle[:, 1]
     vx = moving * e.vx + up * build.height_m * e.pitch_rate
     vy = moving * e.vy - up * build.height_m * e.roll_rate
     return x + vx / omega, y + vy / omega
+
+
+def _alone(e: Estimate) -> Bool:
+    """Which feet are in the air while the other one bears, `[n, 2]`."""
+    down = e.load > LOADED_N
+    return ~down & down[:, ::-1]
+
+
+def _feet(e: Estimate) -> Float64:
+    """Where the feet are, one in the air counting as set down beside the other: `[n, 2, 3]`, m from the pelvis."""
+    beside = e.foot[:, ::-1] * np.array([1.0, -1.0, 1.0])
+    feet: Float64 = np.where(_alone(e)[:, :, None], beside, e.foot)
+    return feet
 
 
 class Stand:
@@ -72,10 +86,8 @@ class Stand:
         self._pitch = np.zeros(n)
 
     def hold(self, who: Bool, e: Estimate) -> None:
-        """From now on these bodies hold the pose that they are in, soles flat."""
-        if not who.any():
-            return
-        pose = e.angle.copy()
+        """From now on these bodies hold their pose, soles flat, a foot in the air set down beside the other."""
+        pose = np.where(_alone(e)[:, :, None], e.angle[:, ::-1], e.angle)
         pose[:, :, 4] = -(pose[:, :, 2] - e.pitch[:, None] - pose[:, :, 3])
         pose[:, :, 5] = -(pose[:, :, 1] + SIDE * e.roll[:, None])
         self._pose[who] = pose[who]

@@ -224,6 +224,10 @@ class Legs:
         rates = np.concatenate(((d.qvel[5], d.qvel[4], d.qvel[3]), d.qvel[6:18]))
         return BodyState(self._t_ns, d.qpos[:2].copy(), d.qvel[:2].copy(), angles, rates)
 
+    def push(self, impulse: Float64) -> None:
+        """A blow on the whole body, N s `[3]` in the world's frame; it acts from the next step on."""
+        self._data.qvel[:3] += np.asarray(impulse, float) / float(self._model.body_mass.sum())
+
     def scene(self) -> dict[str, Any]:
         """Its shapes, for a view to draw (after `prepare`); see `_scene.py`."""
         return scene_of(self._model)

@@ -1,0 +1,195 @@
+"""walking a course: through gates, round bends, and standing still where that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import atan2, cos, hypot, pi, sin
+from typing import Any
+
+import numpy as np
+
+from volition.errors import ConfigError
+from volition.signal import NS_PER_S, BodyState, Float32, Goal
+from volition.stage import Setup, Spec
+from volition.task._attempt import Attempt
+from volition.task._score import path_efficiency, wilson
+
+_FALLEN_RAD = pi / 3
+_STILL_M_S = 0.25
+
+
+@dataclass(frozen=True)
+class WalkConfig:
+    """What is asked.
+
+    Attributes:
+        distance_m: from one gate to the next, m; at most a third of the way from the middle of the workspace to its edge.
+        bend_deg: a gate lies up to so far to either side of the way walked so far, degrees.
+        radius_m: half the width of a gate, m, at `distance_m`; nearer gates are narrower in proportion.
+        stop_every: every so-manieth gate asks the body to stand still in it; 0: none does.
+        hold_s: how long to stand there, s.
+        speed_m_s: how fast an ideal user walks from gate to gate, m/s; the body's own limit holds, too.
+        timeout_s: a gate not passed in this time is a failure, s.
+    """
+
+    distance_m: float = 4.0
+    bend_deg: float = 60.0
+    radius_m: float = 0.6
+    stop_every: int = 3
+    hold_s: float = 1.0
+    speed_m_s: float = 1.3
+    timeout_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not 0 < self.radius_m < self.distance_m < float("inf"):
+            raise ConfigError(f"walk: radius_m must lie in 0..distance_m, got {self.radius_m} and {self.distance_m}")
+        if not 0 <= self.bend_deg <= 180 or self.stop_every < 0 or not self.speed_m_s > 0:
+            raise ConfigError("walk: bend_deg must lie in 0..180, stop_every not be negative, speed_m_s be positive")
+        if not 0 <= self.hold_s < self.timeout_s < float("inf"):
+            raise ConfigError(f"walk: hold_s must lie in 0..timeout_s, got {self.hold_s} and {self.timeout_s}")
+
+
+class Walk:
+    """Gates one after the other; the body is not put back between them.
+
+    A gate is passed ("reached") by coming within its radius, and one that asks for a stop by standing in it, slower than
+    0.25 m/s, for `hold_s`. It fails by time-out, or because the body falls (trunk tilted by more than 60 degrees); after a
+    fall nothing more can succeed. The next gate lies ahead in the direction of the last leg of the way, turned by a random
+    bend, or back towards the middle where that would leave the workspace.
+
+    Bodies that take "walk.x" and "walk.turn" are steered by heading; any other by velocity ("reach.x", "reach.y"), on a
+    smaller course.
+    """
+
+    Config = WalkConfig
+
+    def __init__(self, config: WalkConfig | None = None) -> None:
+        self.config = config or WalkConfig()
+        self.spec = Spec()
+
+    def prepare(self, setup: Setup) -> None:
+        """Learn how large the workspace is and how the body is steered.
+
+        Raises:
+            ConfigError: the effector can neither be walked nor be moved about.
+        """
+        c = self.config
+        self._walks = "walk.x" in setup.intent
+        names = ("walk.x", "walk.turn") if self._walks else ("reach.x", "reach.y")
+        for name in names:
+            if name not in setup.intent:
+                raise ConfigError(f"walk: needs an effector that takes the intent {name!r}")
+        self._first, self._second = (setup.intent.index(name) for name in names)
+        self._width = len(setup.intent)
+        self._half = float(np.abs(setup.workspace[:, :2]).min())
+        self._distance = min(c.distance_m, self._half / 3)
+        self._radius = c.radius_m * self._distance / c.distance_m
+        self._speed = min(c.speed_m_s, setup.max_speed)
+        self._rng = setup.rng("task")
+        self._here = (0.0, 0.0)
+        self._ahead = 0.0
+        self.restart(0)
+
+    def restart(self, t_ns: int) -> Goal:
+        """A new block: forgets the trials, starts at trial 0 from wherever the body is."""
+        self._trials: list[dict[str, Any]] = []
+        self._fell = False
+        self._block_ns = self._now_ns = t_ns
+        return self._next(t_ns, 0)
+
+    def _stops(self, trial: int) -> bool:
+        return self.config.stop_every > 0 and (trial + 1) % self.config.stop_every == 0
+
+    def _next(self, t_ns: int, trial: int) -> Goal:
+        """Lay out the next gate."""
+        x, y = self._here
+        bend = self.config.bend_deg * pi / 180
+        self._ahead += float(self._rng.uniform(-bend, bend))
+        at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
+        if max(abs(at[0]), abs(at[1])) > self._half - self._radius:
+            self._ahead = atan2(-y, -x)
+            at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
+        self._attempt = Attempt(t_ns, self._here, at, self._radius)
+        self._since_ns = -1
+        self._goal = Goal(t_ns, trial, np.array(at), self._radius)
+        return self._goal
+
+    def step(self, t_ns: int, body: BodyState) -> Goal:
+        """Judge where the body is now."""
+        x, y = body.position.tolist()[:2]
+        self._here, self._now_ns = (x, y), t_ns
+        gate = self._goal.position.tolist()
+        inside = hypot(gate[0] - x, gate[1] - y) <= self._radius
+        self._attempt.observe(t_ns, x, y, inside)
+        if self._walks and body.joint_position.size > 2:
+            self._fell = self._fell or float(np.abs(body.joint_position[1:3]).max()) > _FALLEN_RAD
+        still = inside and float(np.hypot(*body.velocity[:2])) < _STILL_M_S
+        self._since_ns = (t_ns if self._since_ns < 0 else self._since_ns) if still else -1
+        outcome = self._judge(t_ns, inside)
+        return self._goal if outcome == "" else self._finish(t_ns, outcome)
+
+    def _judge(self, t_ns: int, inside: bool) -> str:
+        """How the trial ends now, or ""."""
+        if t_ns - self._attempt.start_ns >= self.config.timeout_s * NS_PER_S:
+            return "fell" if self._fell else "timeout"
+        if self._fell or not inside:
+            return ""
+        if not self._stops(self._goal.trial):
+            return "reached"
+        stood = self._since_ns >= 0 and t_ns - self._since_ns >= self.config.hold_s * NS_PER_S
+        return "reached" if stood else ""
+
+    def _finish(self, t_ns: int, outcome: str) -> Goal:
+        trial = self._goal.trial
+        record = self._attempt.record(t_ns, outcome, False)
+        self._trials.append({"trial": trial, "stop": self._stops(trial), **record})
+        return self._next(t_ns, trial + 1)
+
+    def aim(self, body: BodyState, goal: Goal | None = None) -> Float32:
+        """Turn towards the gate and walk, the slower the further it lies to the side; slow down where a stop is asked.
+
+        `turn = 1.5 bearing`, at most 0.9 rad/s; `forward = speed max(0, cos bearing)²`, and before a stop in proportion to
+        the distance within 1.5 m. Standing in a gate that asks for it, nothing.
+        """
+        goal = goal or self._goal
+        dx, dy = (goal.position[:2] - body.position[:2]).tolist()
+        distance = hypot(dx, dy)
+        command = np.zeros(self._width, np.float32)
+        speed = self._speed
+        if self._stops(goal.trial):
+            if distance <= 0.5 * goal.radius:
+                return command
+            speed *= min(1.0, max(0.2, distance / min(1.5, 0.4 * self._distance)))
+        if not self._walks:
+            scale = speed / max(distance, 1e-9)
+            command[self._first], command[self._second] = scale * dx, scale * dy
+            return command
+        heading = float(body.joint_position[0]) if body.joint_position.size else 0.0
+        bearing = (atan2(dy, dx) - heading + pi) % (2 * pi) - pi
+        command[self._first] = speed * max(0.0, cos(bearing)) ** 2
+        command[self._second] = min(0.9, max(-0.9, 1.5 * bearing))
+        return command
+
+    def score(self) -> Mapping[str, float]:
+        """Success rate with its Wilson interval, mean speed over ground and path efficiency of the gates passed, falls."""
+        passed = [t for t in self._trials if t["outcome"] == "reached"]
+        n, k = len(self._trials), len(passed)
+        low, high = wilson(k, n)
+        seconds = sum(t["duration_s"] for t in passed)
+        ways = [path_efficiency(max(t["distance_m"] - t["radius_m"], 0.0), t["path_m"]) for t in passed]
+        return {
+            "success": k / n if n else 0.0,
+            "success_low": low,
+            "success_high": high,
+            "n_trials": float(n),
+            "speed_m_s": sum(t["distance_m"] for t in passed) / seconds if seconds > 0 else 0.0,
+            "path_efficiency": sum(ways) / k if k else 0.0,
+            "fell": float(self._fell),
+            "block_s": (self._now_ns - self._block_ns) / NS_PER_S,
+        }
+
+    def trials(self) -> Sequence[Mapping[str, Any]]:
+        """The finished trials of the block, raw; times in s, lengths in m; "stop" tells whether a stop was asked."""
+        return self._trials
