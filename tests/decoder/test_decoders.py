@@ -14,6 +14,19 @@ SETUP = Setup(features=FEATURES, intent=("reach.x", "reach.y"), bin_ns=50_000_00
 NAMES = [e.name for e in entries("decoder") if e.origin == "volition"]
 
 
+# Networks small enough to be learnt in a second; the contract of the default ones is tried in tests/test_contract.py.
+SMALL = {
+    "gru": {"units": 16, "members": 2, "most_steps": 30, "least_steps": 30},
+    "transformer": {"units": 16, "layers": 2, "feedforward": 32, "context": 10, "most_steps": 30, "least_steps": 30},
+}
+
+
+def new(name):
+    """An unfitted decoder."""
+    cls = find("decoder", name)
+    return cls(cls.Config(**SMALL.get(name, {})))
+
+
 def data(seed=0):
     rng = np.random.default_rng(seed)
     y = np.cumsum(rng.normal(size=(BINS, 2)), 0) * 0.1
@@ -40,7 +53,7 @@ def needed(name):
 @cache
 def fitted(name):
     needed(name)
-    decoder = find("decoder", name)()
+    decoder = new(name)
     decoder.prepare(SETUP)
     X, y, segments = data()
     if isinstance(decoder, Trainable):
@@ -74,7 +87,7 @@ def masks(rng):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract_holds(name):
     needed(name)
-    assert check(find("decoder", name)()) == []
+    assert check(new(name)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

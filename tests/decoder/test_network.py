@@ -23,9 +23,17 @@ onnx = pytest.importorskip("onnx", reason="networks are written with onnx (extra
 
 FEATURES = 20
 SETUP = Setup(features=FEATURES, intent=("reach.x", "reach.y"), seed=3)
-EASY = {"dropout": 0.05, "noise": 0.0, "offset": 0.0, "batch_bins": 500, "bins_seen": 40_000.0}
-GRU = GruConfig(units=24, rate=0.01, **EASY)
-TRANSFORMER = TransformerConfig(units=24, layers=2, heads=2, feedforward=48, context=8, rate=5e-3, **EASY)
+EASY = {
+    "dropout": 0.05,
+    "unit_dropout": 0.1,
+    "noise": 0.05,
+    "offset": 0.0,
+    "batch_bins": 500,
+    "least_steps": 80,
+    "members": 1,
+}
+GRU = GruConfig(units=24, rate=0.01, averaging=0.9, **EASY)
+TRANSFORMER = TransformerConfig(units=24, layers=2, heads=2, feedforward=48, context=8, rate=5e-3, averaging=0.9, **EASY)
 BOTH = [pytest.param(Gru, GRU, id="gru"), pytest.param(Transformer, TRANSFORMER, id="transformer")]
 
 
@@ -58,7 +66,7 @@ def scale_of(rng, features, outputs):
 
 
 SHAPES = [
-    pytest.param(Gru, GruConfig(units=7, read_in=0), (), id="gru"),
+    pytest.param(Gru, GruConfig(units=7, read_in=0, members=1), (), id="gru"),
     pytest.param(Gru, GruConfig(units=6, layers=2, read_in=5, members=2), (0.6, 0.9), id="gru of all"),
     pytest.param(Transformer, TRANSFORMER, (), id="transformer"),
     pytest.param(Transformer, dataclasses.replace(TRANSFORMER, members=2, layers=1), (0.5,), id="transformer of all"),
@@ -175,7 +183,7 @@ def test_missing_features_cost_little_and_confidence(cls, config):
 
 @pytest.mark.parametrize(("cls", "config"), BOTH)
 def test_a_seed_makes_one_network_and_disturbs_no_other_numbers(cls, config):
-    short = dataclasses.replace(config, most_epochs=2, least_epochs=1)
+    short = dataclasses.replace(config, most_steps=2, least_steps=2)
     X, y = problem(400)
 
     def fit(seed):
@@ -198,11 +206,11 @@ def test_it_goes_on_from_a_saved_model():
     first = Gru(once)
     first.prepare(SETUP)
     first.fit(X, None, y)
-    warm = Gru(dataclasses.replace(once, warm_start=True, most_epochs=1, least_epochs=1, rate=1e-6))
+    warm = Gru(dataclasses.replace(once, warm_start=True, most_steps=2, least_steps=2, rate=1e-6))
     warm.restore(first.arrays())
     warm.prepare(SETUP)
     warm.fit(X, None, y)
-    cold = Gru(dataclasses.replace(once, most_epochs=1, least_epochs=1, rate=1e-6))
+    cold = Gru(dataclasses.replace(once, most_steps=2, least_steps=2, rate=1e-6))
     cold.prepare(SETUP)
     cold.fit(X, None, y)
     assert warm.validation == pytest.approx(first.validation, abs=0.02)
@@ -211,7 +219,7 @@ def test_it_goes_on_from_a_saved_model():
 
 def test_int8_is_smaller_and_close():
     X, y = problem(1500)
-    config = dataclasses.replace(GRU, units=64, most_epochs=8)
+    config = dataclasses.replace(GRU, units=64, most_steps=20, least_steps=20)
     both = []
     for int8 in (False, True):
         decoder = Gru(dataclasses.replace(config, int8=int8))
@@ -223,7 +231,7 @@ def test_int8_is_smaller_and_close():
 
 
 def test_a_stopped_training_leaves_what_was_there():
-    decoder = Gru(dataclasses.replace(GRU, most_epochs=2))
+    decoder = Gru(dataclasses.replace(GRU, most_steps=2, least_steps=2))
     decoder.prepare(SETUP)
     X, y = problem(300)
 
@@ -243,7 +251,7 @@ def test_a_stopped_training_leaves_what_was_there():
 
 
 def test_what_never_varies_is_answered_with_its_mean():
-    decoder = Gru(dataclasses.replace(GRU, most_epochs=2))
+    decoder = Gru(dataclasses.replace(GRU, most_steps=2, least_steps=2))
     decoder.prepare(SETUP)
     X, y = problem(200)
     y[:, 1] = 0.25

@@ -3,8 +3,8 @@
     r = s(W_ir u + b_ir + W_hr h + b_hr),  z = s(W_iz u + b_iz + W_hz h + b_hz)
     n = tanh(W_in u + b_in + r (W_hn h + b_hn)),  h <- (1 - z) n + z h
 
-(Cho et al. 2014, arXiv 1406.1078, in the form of cuDNN and PyTorch), with two linear heads: the mean, and the logarithm of
-the expected squared error.
+(Cho et al. 2014, arXiv 1406.1078, in the form of cuDNN and PyTorch), with linear heads: the mean, the logarithm of the
+expected squared error, and, for training alone, the means of the bins around.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def build(width: int, outputs: int, config: Any) -> Any:
-    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`."""
+    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`, mean of other bins or None."""
     import torch
     from torch import nn
 
@@ -23,6 +23,7 @@ def build(width: int, outputs: int, config: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.drop = nn.Dropout(config.dropout)
+            self.also = nn.Linear(config.units, outputs * len(config.also)) if config.also else None
             self.read = nn.Linear(width, config.read_in) if config.read_in else None
             inside = 0.0 if config.layers == 1 else config.dropout
             self.gru = nn.GRU(config.read_in or width, config.units, config.layers, batch_first=True, dropout=inside)
@@ -30,11 +31,10 @@ def build(width: int, outputs: int, config: Any) -> Any:
             self.logvar = nn.Linear(config.units, outputs)
 
         def forward(self, u: Any) -> Any:
-            """Mean and logarithm of the error variance; the latter learns nothing about h."""
-            if self.read is not None:
-                u = self.read(u)
-            h, _ = self.gru(self.drop(u))
-            return self.mean(self.drop(h)), self.logvar(h.detach())
+            """Mean, logarithm of the error variance, which teaches h nothing, and the mean of the bins around."""
+            h, _ = self.gru(u if self.read is None else self.read(u))
+            dropped = self.drop(h)
+            return self.mean(dropped), self.logvar(h.detach()), None if self.also is None else self.also(dropped)
 
     class Gru(nn.Module):
         """All members side by side."""
@@ -45,7 +45,7 @@ def build(width: int, outputs: int, config: Any) -> Any:
 
         def forward(self, u: Any) -> Any:
             """Stacked outputs of the members."""
-            found = [member(u) for member in self.m]
-            return torch.stack([a for a, _ in found]), torch.stack([b for _, b in found])
+            found = zip(*(member(u) for member in self.m), strict=True)
+            return tuple(None if part[0] is None else torch.stack(part) for part in found)
 
     return Gru()

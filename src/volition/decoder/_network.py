@@ -35,25 +35,26 @@ class NetworkConfig:
     Attributes:
         members: networks trained side by side and averaged; one decoder and one file all the same.
         smooth_ms: time constants of causal averages that are given besides the counts, ms.
-        dropout: share of inputs and activations dropped in training.
+        dropout: share of activations dropped in training.
         unit_dropout: mean share of features that are missing in a window in training (0 to twice this).
         bin_dropout: share of bins that are missing in training: lost packets.
-        noise: of each value, in its standard deviations (Sussillo et al. 2016: robustness against changing units).
+        noise: of each value in training, in its standard deviations; None: by `ridge_noise`.
         offset: of each feature in a window, the same: drifting rates.
+        also: bins around the present one that are to be told as well in training, and
+        also_weight: how much they count.
         bent: share of windows whose tempo or order is changed (Deo et al. 2024), and
         warp: by how much tempo may change, a factor.
         window: bins scored in a window, and
         lead: bins before them that only lead in.
-        batch_bins: bins in a step of the optimiser, about.
+        batch_bins: bins in a step of the optimiser, about; fewer where there are few, down to 1000.
+        least_steps, most_steps: of the optimiser: 5 for each root of the number of bins, within these, and one for 3 bins.
         rate: learning rate at its highest.
-        weight_decay: of AdamW (Loshchilov & Hutter 2019).
+        weight_decay: of AdamW.
         clip: of the gradient's norm.
-        averaging: half-life of the averaged weights, epochs.
-        bins_seen: bins to be learnt from, repeats counted: this over the bins there are gives the epochs, within
-        least_epochs, most_epochs.
-        holdout: last share of the data, on which training is stopped.
+        averaging: share that averaged weights keep in each step.
+        holdout: last share of the data, on which one network alone is stopped.
         patience: epochs without gain after which it is stopped, as a share of all.
-        refit: train again on everything for as long as was best.
+        refit: train on everything for as long as was best; otherwise what learnt from the first part is kept.
         warm_start: go on from what was learnt before, where there is something that fits.
         int8: products in 8-bit integers: faster from about 512 units on, and less exact.
         device: "auto" trains on a GPU where there is one, "cpu" does not.
@@ -62,24 +63,25 @@ class NetworkConfig:
     members: int = 1
     smooth_ms: tuple[float, ...] = ()
     dropout: float = 0.3
-    unit_dropout: float = 0.1
+    unit_dropout: float = 0.2
     bin_dropout: float = 0.02
-    noise: float = 0.2
+    noise: float | None = None
     offset: float = 0.1
+    also: tuple[int, ...] = (-2, -1, 1, 2)
+    also_weight: float = 0.5
     bent: float = 0.0
     warp: float = 1.5
     window: int = 100
     lead: int = 25
-    batch_bins: int = 1600
+    batch_bins: int = 2400
+    least_steps: int = 200
+    most_steps: int = 500
     rate: float = 3e-3
     weight_decay: float = 0.01
     clip: float = 1.0
-    averaging: float = 1.0
-    bins_seen: float = 600_000.0
-    least_epochs: int = 15
-    most_epochs: int = 100
+    averaging: float = 0.98
     holdout: float = 0.2
-    patience: float = 0.2
+    patience: float = 0.3
     refit: bool = True
     warm_start: bool = False
     int8: bool = False
@@ -93,11 +95,20 @@ class NetworkConfig:
                 raise ConfigError(f"{f.name} must be finite and not negative, got {value}")
             if isinstance(value, int) and not isinstance(value, bool) and value < (f.name not in ("read_in", "lead")):
                 raise ConfigError(f"{f.name} must be positive, got {value}")
-        for name, most in (("dropout", 0.9), ("unit_dropout", 0.45), ("bin_dropout", 0.9), ("holdout", 0.9), ("bent", 1.0)):
+        for name, most in (
+            ("dropout", 0.9),
+            ("unit_dropout", 0.45),
+            ("bin_dropout", 0.9),
+            ("holdout", 0.9),
+            ("bent", 1.0),
+            ("averaging", 0.9999),
+        ):
             if getattr(self, name) > most:
                 raise ConfigError(f"{name} must be at most {most:g}, got {getattr(self, name)}")
         if self.holdout <= 0 or self.rate <= 0 or self.warp < 1:
             raise ConfigError("holdout and rate must be positive, warp at least 1")
+        if 0 in self.also or len(set(self.also)) < len(self.also):
+            raise ConfigError(f"also must name other bins than the present one, each once, got {self.also}")
         if not all(0 < ms < np.inf for ms in self.smooth_ms):
             raise ConfigError(f"smooth_ms must be positive, got {self.smooth_ms}")
         if self.device not in ("auto", "cpu"):
@@ -131,6 +142,11 @@ class Network(ABC):
     @abstractmethod
     def write(weights: Mapping[str, Any], scale: Mapping[str, Any], decays: tuple[float, ...], config: Any) -> bytes:
         """The ONNX graph of one bin."""
+
+    @staticmethod
+    def sized(config: Any, features: int) -> Any:
+        """The configuration with what it leaves to the number of features."""
+        return config
 
     def prepare(self, setup: Setup) -> None:
         """Sizes and seed; forgets history. What was learnt or restored before stays if it fits.
@@ -170,13 +186,16 @@ class Network(ABC):
         there = None if missing is None else ~missing
         data = _network_torch.Data(z, there, xs.live, ys.apply(target).astype(np.float32), ys.live, past)
         start = self._weights() if self.config.warm_start and self.fitted else None
-        trainer = _network_torch.Trainer(self.module(), data, self.config, self._decays, self._seed, start)
+        config = self.sized(self.config, self._features)
+        trainer = _network_torch.Trainer(self.module(), data, config, self._decays, self._seed, start)
         found = trainer.run(data, self.progress)
         weights = dict(found.weights)
+        for name in [n for n in weights if ".also." in n]:
+            del weights[name]
         for name in [n for n in weights if n.endswith("logvar.bias")]:
             weights[name] = (weights[name] + found.shift).astype(np.float32)
         scale = {"mean": xs.mean, "sd": xs.sd, "live": xs.live, "y_mean": ys.mean, "y_sd": ys.sd, "y_live": ys.live}
-        content = self.write(weights, scale, self._decays, self.config)
+        content = self.write(weights, scale, self._decays, config)
         self._compare(content, weights, scale, data, x, missing)
         self._take(int8(content) if self.config.int8 else content)
         self.chosen, self.validation = {"epochs": found.epochs}, found.validation
@@ -196,7 +215,8 @@ class Network(ABC):
         from volition.decoder import _network_torch
 
         part = data.part(0, min(_TRIED, len(data.z)))
-        mean, _ = _network_torch.sequence(self.module(), weights, part, self.config, self._decays)
+        config = self.sized(self.config, self._features)
+        mean, _ = _network_torch.sequence(self.module(), weights, part, config, self._decays)
         wanted = mean * (scale["y_sd"] * scale["y_live"]) + scale["y_mean"]
         run = Stepper(content)
         nothing = np.zeros(x.shape[1], bool)

@@ -1,9 +1,11 @@
-"""Trains the networks: AdamW, averaged weights, early stopping on the last part of the data, then once more on all of them.
+"""Trains the networks: first one alone on the first part of the data, to see when to stop, then all of them on everything.
 
-    loss = mean (y - y')² + 0.5 mean (logvar + (y - y')² / exp logvar),   y' fixed in the second term
+    loss = mean (y_t - y'_t)² + a mean over d of mean (y_{t+d} - y'_{t,d})² + 0.5 mean (logvar + (y_t - y'_t)² / exp logvar)
 
-on standardised targets; the second term teaches how large the squared error is to be expected (Nix & Weigend 1994) and
-nothing else. Weights are averaged over the last epoch (exponentially), which is what is validated and kept.
+on standardised targets. The second term asks for the bins around too, of which only training knows anything; the third, in
+which y' is held fixed, teaches how large the squared error is to be expected (Nix & Weigend 1994) and nothing else. By
+AdamW (Loshchilov & Hutter 2019) along a cosine; what is kept are weights averaged over the last steps (Polyak & Juditsky
+1992). The errors on the last part, which the network alone had not seen, correct what is expected of errors.
 
 Everything random comes from one seed; what PyTorch draws elsewhere is not disturbed.
 """
@@ -12,12 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from volition.decoder import _ridge as ridge
 from volition.decoder import _windows as windows
 from volition.decoder._graph import DEN_FLOOR, SHARE_FLOOR
 from volition.decoder._sequence import Ints
@@ -25,6 +28,8 @@ from volition.errors import MissingExtraError
 from volition.signal import Bool, Float32, Float64
 
 Progress = Callable[[float, str], None]
+_PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+_UNKNOWNS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +102,23 @@ def _schedule(at: float) -> float:
     return min(1.0, at / 0.03 + 0.01) * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, at))))
 
 
+def ridge_noise(data: Data) -> float:
+    """Noise to train with, in standard deviations of a feature: as much as the data want of a ridge penalty.
+
+    Noise of variance s² on every input is, for a linear decoder, a ridge penalty of N s² (Bishop 1995, Neural Computation
+    7:108), and how large that should be is what held-out blocks of the training data say.
+    """
+    z = data.z[:, data.live].astype(np.float64)
+    lags = int(np.clip(_UNKNOWNS // z.shape[1], 1, 10)) if z.shape[1] else 0
+    if not lags or not data.y_live.any():
+        return 0.0
+    y = data.y[:, data.y_live].astype(np.float64)
+    choices = [ridge.Choice(lags, penalty, 0.0) for penalty in _PENALTIES]
+    found = ridge.Problem(z, data.past, y, lags).validate(choices, 4)
+    best = max(choices, key=lambda c: found[c].r2(slice(0, y.shape[1])))
+    return float(np.clip(math.sqrt(best.penalty / len(z)), 0.1, 0.8))
+
+
 class Trainer:
     """One network in training; `build` makes the module, `config` is the decoder's."""
 
@@ -105,46 +127,52 @@ class Trainer:
     ) -> None:
         self._t = torch()
         self._config, self._decays, self._seed, self._start, self._build = config, decays, seed, start, build
+        self._noise = ridge_noise(data) if config.noise is None else config.noise
         self._live, self._y_live = int(data.live.sum()), data.y_live
         self._width = data.z.shape[1] * (1 + len(decays)) + 1
         self._device = self._t.device("cuda" if config.device == "auto" and self._t.cuda.is_available() else "cpu")
-        self._epochs = int(np.clip(config.bins_seen / len(data.z), config.least_epochs, config.most_epochs))
+        bins = len(data.z)
+        self._batch_bins = int(np.clip(bins / 6, min(1000, config.batch_bins), config.batch_bins))
+        steps = np.clip(5 * math.sqrt(bins), min(config.least_steps, bins / 3), config.most_steps)
+        self._epochs = max(1, round(float(steps) / max(1.0, bins / self._batch_bins)))
 
     def run(self, data: Data, progress: Progress | None = None) -> Trained:
         """Train on the first part, stop where the last part says, train on everything for as long."""
         say = progress or (lambda share, what: None)
         if not (self._live and self._y_live.any()):
-            return Trained(self._numbers(self._network(0).state_dict()), 0, math.nan, np.zeros(len(self._y_live)))
+            return Trained(self._numbers(self._network(self._config).state_dict()), 0, math.nan, np.zeros(len(self._y_live)))
         cut = max(10, round(len(data.z) * (1 - self._config.holdout)))
         inner, held = data.part(0, cut), data.part(cut, len(data.z))
-        half = 0.5 if self._config.refit else 1.0
-        first = self._descend(inner, held, self._epochs, lambda s, w: say(half * s, w))
         if not self._config.refit:
-            return first
-        whole = self._descend(data, None, first.epochs, lambda s, w: say(half + half * s, w))
+            return self._descend(self._config, inner, held, self._epochs, say)
+        alone, members = replace(self._config, members=1), self._config.members
+        half = 1 / (1 + members)
+        first = self._descend(alone, inner, held, self._epochs, lambda s, w: say(half * s, w))
+        whole = self._descend(self._config, data, None, first.epochs, lambda s, w: say(half + (1 - half) * s, w))
         return Trained(whole.weights, first.epochs, first.validation, first.shift)
 
     def _window(self, data: Data) -> int:
         """Shorter where there are few bins: a step of a dozen short rows costs what one of a single long row does."""
         return int(np.clip(len(data.z) // 12, min(25, self._config.window), self._config.window))
 
-    def _network(self, number: int) -> Any:
+    def _network(self, config: Any) -> Any:
         with self._t.random.fork_rng(devices=[]):
-            self._t.manual_seed(self._seed + number)
-            network = self._build(self._width, len(self._y_live), self._config)
+            self._t.manual_seed(self._seed)
+            network = self._build(self._width, len(self._y_live), config)
         if self._start is not None:
-            network.load_state_dict({name: self._t.tensor(np.array(value)) for name, value in self._start.items()})
+            known = {n: self._t.tensor(np.array(v)) for n, v in self._start.items() if n in network.state_dict()}
+            network.load_state_dict(known, strict=False)
         return network.to(self._device)
 
-    def _descend(self, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
+    def _descend(self, config: Any, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
         """Train on `data` to the epoch `last`; with `held`, keep the best epoch there."""
         with self._t.random.fork_rng(devices=[]):
             self._t.manual_seed(self._seed + 1)
-            return self._epoch_by_epoch(data, held, last, say)
+            return self._epoch_by_epoch(config, data, held, last, say)
 
-    def _epoch_by_epoch(self, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
-        c, t = self._config, self._t
-        network, rng = self._network(0), np.random.default_rng(self._seed)
+    def _epoch_by_epoch(self, c: Any, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
+        t = self._t
+        network, rng = self._network(c), np.random.default_rng(self._seed)
         decayed = [p for p in network.parameters() if p.ndim > 1]
         plain = [p for p in network.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": c.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -153,15 +181,14 @@ class Trainer:
         best, waited, done = Trained({}, 0, -math.inf, np.zeros(len(self._y_live))), 0, 0
         for epoch in range(1, last + 1):
             network.train()
-            steps = list(windows.batches(windows.spans(data.past, self._window(data), c.lead, rng), c.batch_bins, rng))
-            fade = 0.5 ** (1 / max(1.0, len(steps) * c.averaging))
+            steps = list(windows.batches(windows.spans(data.past, self._window(data), c.lead, rng), self._batch_bins, rng))
             for k, group in enumerate(steps):
                 at = (epoch - 1 + k / len(steps)) / self._epochs
                 for g in optimizer.param_groups:
                     g["lr"] = c.rate * _schedule(at)
                 self._step(network, optimizer, data, group, rng)
                 done += 1
-                held_back = min(fade, done / (done + 10))
+                held_back = min(c.averaging, done / (done + 10))
                 for name, p in network.state_dict().items():
                     mean[name].lerp_(p, 1 - held_back)
             if held is None:
@@ -190,21 +217,36 @@ class Trainer:
             rows = len(index)
             dead = rng.random((rows, 1, z.shape[2])) < rng.uniform(0, 2 * c.unit_dropout, (rows, 1, 1))
             there &= ~(dead | (rng.random((*index.shape, 1)) < c.bin_dropout))
-            if c.noise or c.offset:
-                z = z + (c.noise * rng.standard_normal(z.shape, np.float32) if c.noise else np.float32(0))
-                z += np.float32(c.offset) * rng.standard_normal((rows, 1, z.shape[2]), np.float32)
+            z = z + np.float32(self._noise) * rng.standard_normal(z.shape, np.float32)
+            z += np.float32(c.offset) * rng.standard_normal((rows, 1, z.shape[2]), np.float32)
         z = np.where(there, z, np.float32(0))
         move = [t.from_numpy(a).to(self._device) for a in (z, there.astype(np.float32), data.y[index], counts)]
         with t.no_grad():
             return features(move[0], move[1], self._decays, self._live), move[2], move[3]
 
+    def _around(self, y: Any, counts: Any) -> tuple[Any, Any]:
+        """Targets of the bins around, `[rows, bins, bins around, k]`, and whether the row has them."""
+        t = self._t
+        shifted, has = [], []
+        for d in self._config.also:
+            shifted.append(t.roll(y, -d, 1))
+            inside = t.roll(counts, -d, 1)
+            inside[:, : max(0, -d)] = False
+            inside[:, inside.shape[1] - max(0, d) :] = False
+            has.append(inside & counts)
+        return t.stack(shifted, 2), t.stack(has, 2)
+
     def _step(self, network: Any, optimizer: Any, data: Data, group: list[windows.Span], rng: np.random.Generator) -> None:
         u, y, counts = self._batch(data, group, rng)
-        mean, logvar = network(u)
+        mean, logvar, also = network(u)
         error = ((mean - y) ** 2)[..., self._y_live]
         spread = logvar[..., self._y_live].clamp(-10, 10)
         each = error + 0.5 * (spread + error.detach() / spread.exp())
         loss = each[:, counts].mean()
+        if also is not None:
+            wanted, has = self._around(y, counts)
+            off = (also.reshape(len(also), *wanted.shape) - wanted)[..., self._y_live] ** 2
+            loss = loss + self._config.also_weight * (off[:, has].mean() if has.any() else 0.0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._t.nn.utils.clip_grad_norm_(network.parameters(), self._config.clip)
@@ -220,9 +262,9 @@ class Trainer:
         n = 0
         centre = held.y.mean(0)
         with t.no_grad():
-            for group in windows.batches(windows.spans(held.past, 4 * c.window, c.lead), 4 * c.batch_bins):
+            for group in windows.batches(windows.spans(held.past, 4 * c.window, c.lead), 4 * self._batch_bins):
                 u, y, counts = self._batch(held, group, None)
-                guess, logvar = network(u)
+                guess, logvar, _ = network(u)
                 error = ((guess.mean(0) - y)[counts] ** 2).double()
                 ratio += (error / logvar.mean(0)[counts].exp()).sum(0).cpu().numpy()
                 residual += error.sum(0).cpu().numpy()
@@ -246,10 +288,10 @@ def sequence(
     width = data.z.shape[1] * (1 + len(decays)) + 1
     with t.random.fork_rng(devices=[]):  # it is filled at once, but draws numbers for it first
         network = build(width, data.y.shape[1], config)
-    network.load_state_dict({name: t.tensor(np.array(value)) for name, value in weights.items()})
+    network.load_state_dict({name: t.tensor(np.array(value)) for name, value in weights.items()}, strict=False)
     network.eval()
     there = np.broadcast_to(data.live, data.z.shape) if data.there is None else data.there & data.live
     with t.no_grad():
         z, here = t.tensor(data.z)[None], t.tensor(there.astype(np.float32))[None]
-        mean, logvar = network(features(z, here, decays, int(data.live.sum())))
+        mean, logvar, _ = network(features(z, here, decays, int(data.live.sum())))
     return mean.mean(0)[0].numpy(), logvar.mean(0)[0].numpy()

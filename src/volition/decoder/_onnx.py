@@ -104,10 +104,15 @@ def int8(content: bytes) -> bytes:
     import tempfile
     from pathlib import Path
 
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load_model_from_string(content)
+    # Its shapes are known and there is nothing to fold: what the quantiser would have a model prepared for.
+    model.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
 
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        source.write_bytes(content)
+        source.write_bytes(model.SerializeToString())
         quantize_dynamic(source, made, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
         return made.read_bytes()

@@ -43,7 +43,7 @@ def _block(config: Any) -> Any:
 
 
 def build(width: int, outputs: int, config: Any) -> Any:
-    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`."""
+    """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`, mean of other bins or None."""
     import torch
     from torch import nn
 
@@ -55,21 +55,23 @@ def build(width: int, outputs: int, config: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.drop = nn.Dropout(config.dropout)
+            self.also = nn.Linear(d, outputs * len(config.also)) if config.also else None
             self.read = nn.Linear(width, d)
             self.block = nn.ModuleList(block_of() for _ in range(config.layers))
             self.norm = nn.LayerNorm(d)
             self.mean, self.logvar = nn.Linear(d, outputs), nn.Linear(d, outputs)
 
         def forward(self, u: Any) -> Any:
-            """Mean and logarithm of the error variance; the latter learns nothing about what it reads."""
+            """Mean, logarithm of the error variance, which teaches nothing below it, and the mean of the bins around."""
             bins = torch.arange(u.shape[1], device=u.device)
             lag = bins[:, None] - bins[None]
             far = (lag < 0) | (lag >= reach)
-            x = self.read(self.drop(u))
+            x = self.read(u)
             for block in self.block:
                 x = block(x, lag.clamp(0, reach - 1), far)
             x = self.norm(x)
-            return self.mean(x), self.logvar(x.detach())
+            dropped = self.drop(x)
+            return self.mean(dropped), self.logvar(x.detach()), None if self.also is None else self.also(dropped)
 
     class Transformer(nn.Module):
         """All members side by side."""
@@ -80,7 +82,7 @@ def build(width: int, outputs: int, config: Any) -> Any:
 
         def forward(self, u: Any) -> Any:
             """Stacked outputs of the members."""
-            found = [member(u) for member in self.m]
-            return torch.stack([a for a, _ in found]), torch.stack([b for _, b in found])
+            found = zip(*(member(u) for member in self.m), strict=True)
+            return tuple(None if part[0] is None else torch.stack(part) for part in found)
 
     return Transformer()

@@ -1,16 +1,18 @@
 """Gated recurrent network (GRU), trained in PyTorch, run as ONNX with its memory as explicit state.
 
-One layer of 256 units on the counts of the bin; everything before is in the memory. See `_network.py` for what is learnt
-and how, `_gru_torch.py` for the equations.
+Four small networks whose outputs are averaged inside one graph, each one layer of 128 units on the counts of the bin;
+everything before is in the memory. See `_network.py` for what is learnt and how, `_gru_torch.py` for the equations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from volition.decoder._network import Network, NetworkConfig
+
+_WIDE, _READ_IN = 256, 64
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class GruConfig(NetworkConfig):
     Attributes:
         units: of a layer.
         layers: one on top of the other.
-        read_in: width of a linear layer before them (0: none): fewer weights where there are many channels.
+        read_in: width of a linear layer before them, 0 for none: fewer weights where there are many features. None: 64
+            where there are more than 256, else none.
     """
 
-    units: int = 256
+    members: int = 4
+    units: int = 128
     layers: int = 1
-    read_in: int = 0
+    read_in: int | None = None
 
 
 class Gru(Network):
@@ -33,6 +37,12 @@ class Gru(Network):
 
     Config = GruConfig
     who = "gru"
+
+    @staticmethod
+    def sized(config: Any, features: int) -> Any:
+        """The configuration with its read-in."""
+        wide = features > _WIDE
+        return replace(config, read_in=_READ_IN if wide else 0) if config.read_in is None else config
 
     @staticmethod
     def module() -> Any:

@@ -32,10 +32,10 @@ class TransformerConfig(NetworkConfig):
         context: bins that a bin attends to, itself included.
     """
 
-    units: int = 256
-    layers: int = 4
+    units: int = 128
+    layers: int = 3
     heads: int = 4
-    feedforward: int = 512
+    feedforward: int = 256
     context: int = 50
     rate: float = 1e-3
 
