@@ -68,7 +68,7 @@ def batches(found: list[Span], bins: int, rng: np.random.Generator | None = None
     """Windows of about equal length together, about `bins` bins a batch; in random order where there is an `rng`."""
     order = np.arange(len(found)) if rng is None else rng.permutation(len(found))
     lengths = np.array([found[i].stop - found[i].start for i in order])
-    coarse = np.log2(np.maximum(lengths, 1)).round(1)
+    coarse = np.log2(np.maximum(lengths, 1)).round()  # finer, and each step would see one length only
     order = order[np.argsort(coarse, kind="stable")]
     groups: list[list[Span]] = []
     for i in order:
