@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from volition.decoder._sequence import Ints, history
 from volition.decoder.kalman import Kalman
 from volition.signal import Bool, Float32, Float64
 
+Label = Callable[[Float64], tuple[Float64, Float64]]
+_ROUNDS = 2  # of labels and model in turn; each new window begins where the last one ended
 ARRAYS = ("B", "Q", "frame_mean", "frame_scale", "correlation", "shrinkage", "noise", "n", "R", "S", "T")
 
 
@@ -38,6 +40,13 @@ class Labelled:
     weight: Float64
     past: Ints
     known: Float64
+
+    def first(self, bins: int) -> Labelled:
+        """The oldest bins."""
+        z, mask, y, weight, past, known = (
+            getattr(self, name)[:bins] for name in ("z", "mask", "y", "weight", "past", "known")
+        )
+        return Labelled(z, mask, y, weight, past, known)
 
 
 class Rows:
@@ -84,6 +93,7 @@ class Relearner:
         self._live = np.asarray(learnt["y_live"], bool)
         k = int(self._live.sum())
         self._n = len(learnt["A"])
+        self._base: Moments | None = None  # what was known before the bins that `infer` still looks at
         self._order = self._n // k if k else 1
 
     @classmethod
@@ -141,6 +151,47 @@ class Relearner:
         self._gather(self.moments, aged, self.tuning)
         self._install(self.moments.solve(self._penalty))
 
+    def infer(self, data: Labelled, label: Label, leaving: int, forget: float, recent: float) -> None:
+        """Labels and model in turn (expectation maximisation), from what was known before and these bins.
+
+        Tuning and noise are pooled over all data about the mean of each stretch; the rates at rest are those of these bins
+        alone, the newest most. So rates may change fast, and tuning slowly.
+
+        Args:
+            data: the bins looked at, with whatever labels.
+            label: what was wanted, and how sure that is, given what is decoded.
+            leaving: the oldest so many bins will not be looked at again: with the labels they have now they count as known.
+            forget: what is known forgets by a factor a bin.
+            recent: by how much less the rates of each earlier bin count.
+        """
+        if self._base is None:
+            self._base = self.moments.centred()
+        twin = Kalman(self._core.config)
+        twin.restore(self._core.arrays())
+        age = recent ** np.arange(len(data.z) - 1, -1, -1.0)
+        segments, total = np.cumsum(data.past == 1), self._base
+        for _ in range(_ROUNDS):
+            out = twin.predict(data.z - data.known @ self.of_position, data.mask, segments)
+            y, weight = label(out.astype(np.float64))
+            data = replace(data, y=y, weight=weight)
+            total = self._base.plus(self._summed(data).centred())
+            now = self._summed(replace(data, weight=weight * age))
+            if now.n < 1:
+                return
+            total = total.about(now.R[-1] / now.n, now.S[-1] / now.n)
+            self.tuning = total.solve(self._penalty)
+            twin.exchange(self._observation())
+        self.moments = total
+        self._core.exchange(self._observation())
+        if leaving:
+            self._base.forget(forget**leaving)
+            self._base = self._base.plus(self._summed(data.first(leaving)).centred())
+
+    def _summed(self, data: Labelled) -> Moments:
+        moments = Moments.none(*self.moments.S.shape)
+        self._gather(moments, data, self.tuning)
+        return moments
+
     def smooth(self, data: Labelled, keep: float) -> None:
         """SmoothBatch: the parameters move towards those of this batch, of which `1 - keep` is taken."""
         batch = Moments.none(*self.moments.S.shape)
@@ -149,13 +200,18 @@ class Relearner:
 
     def _install(self, tuning: Tuning) -> None:
         """Give the filter a new model."""
-        self.tuning = tuning
+        self.tuning, self._base = tuning, None
+        self._core.exchange(self._observation())
+
+    def _observation(self) -> dict[str, NDArray[Any]]:
+        """The model as the filter takes it."""
+        tuning = self.tuning
         shift = np.divide(tuning.B[-1], self._scale, out=np.zeros_like(self._scale), where=self._scale > 0)
         if tuning.Q.ndim == 1:
             V = precision(tuning, self._shrinkage, self._correlation)  # the noise factor is in the correlations
         else:
             V = precision(tuning, self._shrinkage, None) / self._noise
-        self._core.exchange({"C": tuning.B[: self._n].T.copy(), "V": V, "mean": self._mean + shift})
+        return {"C": tuning.B[: self._n].T.copy(), "V": V, "mean": self._mean + shift}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """For keeping."""

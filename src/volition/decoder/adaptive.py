@@ -28,7 +28,7 @@ from volition.decoder._drift import Drift
 from volition.decoder._normalise import ARRAYS as FRONT
 from volition.decoder._normalise import Normaliser
 from volition.decoder._relearn import ARRAYS as LEARNER
-from volition.decoder._relearn import Labelled, Relearner, Rows
+from volition.decoder._relearn import Label, Labelled, Relearner, Rows
 from volition.decoder._sequence import agree, inputs, saved, shaped, training, unfitted
 from volition.decoder._stabilise import ARRAYS as ALIGNER
 from volition.decoder._stabilise import Aligner
@@ -42,7 +42,6 @@ _AXES = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
 _CORE = "core_"  # before the names of the filter's own arrays
 _KALMAN = ("mean", "y_mean", "y_sd", "y_live", "A", "W", "S", "C", "V", "scale", "lead")
 _KEPT = ("first_mean", "first_sd", "drift_axes", "drift_mean", "drift_cov", "drift_limit", "top_speed", "gain")
-_ROUNDS = 3  # of inferring labels and rates in turn
 _PENALTY = 1.0  # ridge on the tuning, in bins
 
 
@@ -58,7 +57,8 @@ class AdaptiveConfig:
             al. 2012, Dangi et al. 2014).
         update_s: rml: the model is renewed so often, s.
         batch_s: smoothbatch: length of a batch, s (40-100 s: Orsborn et al. 2012).
-        window_s: infer and stabilise: so much is looked at, or renewed, at a time, s.
+        window_s: infer and stabilise: the model is renewed so often, s.
+        memory_s: infer: so much is looked at again each time, s.
         kappa: infer: concentration of decoded directions about the target's (2-8: Wilson et al. 2023).
         slow_m: an ideal user slows in proportion below this distance, m (as `task.slow_m` of reach).
         latents: factors of "stabilise" (10: Degenhart et al. 2020).
@@ -74,6 +74,7 @@ class AdaptiveConfig:
     update_s: float = 2.0
     batch_s: float = 60.0
     window_s: float = 6.0
+    memory_s: float = 60.0
     kappa: float = 4.0
     slow_m: float = 0.05
     latents: int = 10
@@ -87,7 +88,17 @@ class AdaptiveConfig:
             raise ConfigError(f"unsupervised must be 'infer', 'stabilise', 'normalise' or 'off', got {self.unsupervised!r}")
         if self.supervised not in ("rml", "smoothbatch", "off"):
             raise ConfigError(f"supervised must be 'rml', 'smoothbatch' or 'off', got {self.supervised!r}")
-        for name in ("normalise_s", "half_life_s", "update_s", "batch_s", "window_s", "kappa", "slow_m", "drift_s"):
+        for name in (
+            "normalise_s",
+            "half_life_s",
+            "update_s",
+            "batch_s",
+            "window_s",
+            "memory_s",
+            "kappa",
+            "slow_m",
+            "drift_s",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be positive and finite, got {getattr(self, name)}")
         if self.latents < 1 or not 0 < self.keep <= 1:
@@ -226,7 +237,6 @@ class Adaptive:
         seconds = {"rml": c.update_s, "smoothbatch": c.batch_s}.get(way, c.window_s)
         if self._rows.fresh * self._setup.bin_ns >= seconds * NS_PER_S:
             self._renew(way)
-            self._rows.used(self._rows.fresh if way == "infer" else 0)
 
     def _place(self, body: BodyState) -> Float64:
         """Where the body is on the axes of the reach, -1..1 over the workspace."""
@@ -235,46 +245,44 @@ class Adaptive:
 
     def _renew(self, way: str) -> None:
         """Learn from a window of bins."""
-        data = self._rows.labelled()
-        forget = 2 ** (-self._setup.bin_ns / NS_PER_S / self.config.half_life_s)
+        c, rows, bin_s = self.config, self._rows, self._setup.bin_ns / NS_PER_S
+        data, forget = rows.labelled(), 2 ** (-bin_s / c.half_life_s)
         if way == "stabilise":
             assert self._aligner is not None
             self._aligner.follow(data.z, data.mask, forget)
+            rows.used(0)
             return
         if way == "infer":
-            data = self._inferred(data)
-        if way == "smoothbatch":
+            keep = round(c.memory_s / bin_s)
+            leaving = max(0, len(data.z) - keep)
+            self._learner.infer(data, self._labels(data), leaving, forget, 2 ** (-bin_s / c.normalise_s))
+            rows.used(keep)
+        elif way == "smoothbatch":
             self._learner.smooth(data, forget ** len(data.z))
+            rows.used(0)
         else:
             off, bins = self._learner.residual(data)
-            data = replace(data, z=self._front.shift(off, bins, data.z) if self._aligner is None else data.z)
+            if self._aligner is None:
+                data = replace(data, z=self._front.shift(off, bins, data.z))
             self._learner.recursive(data, forget)
+            rows.used(0)
         self._of_place = self._learner.of_position
 
-    def _inferred(self, data: Labelled) -> Labelled:
-        """The fresh bins with the labels that the targets of the person most likely asked for.
-
-        What is decoded depends on the rates at rest, which may have changed, and what is inferred on what is decoded:
-        the two are found in turn.
-        """
-        c, reach, fresh = self.config, self._reach, slice(len(data.z) - self._rows.fresh, None)
+    def _labels(self, data: Labelled) -> Label:
+        """What the targets that the person most likely had in mind asked for, given what is decoded."""
+        c, reach = self.config, self._reach
         if not reach or self._top_speed <= 0:
             raise ConfigError("adaptive: targets can be inferred only where reach.x, reach.y or reach.z is decoded")
         space = self._setup.workspace[:, self._axes]
         targets = Targets(space, self._top_speed, c.slow_m, c.kappa, self._gain)
         at = space.mean(0) + data.known * (space[1] - space[0]) / 2
-        filtered = Kalman(self._core.config)
-        filtered.restore(self._core.arrays())
-        off: Any = 0.0
-        for _ in range(_ROUNDS):
-            z = data.z - off - data.known @ self._of_place
-            out = filtered.predict(z, data.mask, np.cumsum(data.past == 1)).astype(np.float64)
+
+        def label(out: Float64) -> tuple[Float64, Float64]:
             y = data.y.copy()
             y[:, reach], weight = targets.labels(at, out[:, reach], self._setup.bin_ns / NS_PER_S)
-            found = Labelled(data.z[fresh], data.mask[fresh], y[fresh], weight[fresh], data.past[fresh], data.known[fresh])
-            mean, bins = self._learner.residual(found)
-            off = self._front.share(bins) * mean
-        return found
+            return y, weight
+
+        return label
 
     # --- running ---
 
