@@ -12,8 +12,6 @@ import sys
 import gymnasium
 import numpy as np
 
-import volition.io.gym  # noqa: F401 (registers the environments)
-
 BINS = 10  # of history: 200 ms
 
 
@@ -52,7 +50,7 @@ def episode(env: gymnasium.Env, agent: LeastSquares, person: int | None, learns:
 
 
 def main(episodes: int = 4) -> None:
-    env = gymnasium.make("volition/Reach-v0", channel="utah96", seconds=20.0)
+    env = gymnasium.make("volition.io.gym:volition/Reach-v0", channel="utah96", seconds=20.0)
     agent = LeastSquares(env.observation_space["features"].shape[0] + 1, env.action_space.shape[0])
     print(f"before it learnt: return {episode(env, agent, 1, learns=False):6.1f}")
     for k in range(episodes):

@@ -1,11 +1,10 @@
 """The closed loop as a Gymnasium environment (extra `[gym]`): the agent is the decoder.
 
-    import gymnasium, volition.io.gym
-    env = gymnasium.make("volition/Reach-v0", channel="utah96", seconds=20.0)
+    env = gymnasium.make("volition.io.gym:volition/Reach-v0", channel="utah96", seconds=20.0)
 
 In each bin (20 ms) the agent is given what the implant measured and answers with what it believes is wanted; the simulated
-person sees, late, what the body made of it, and reacts. `volition.io.gym` registers `volition/Reach-v0` (centre-out) and
-`volition/Webgrid-v0`.
+person sees, late, what the body made of it, and reacts. Importing this module registers `volition/Reach-v0` (centre-out) and
+`volition/Webgrid-v0`; the name before the colon does that.
 
 *Observation*: {"features": `[features]` float32, 0 where missing, "mask": `[features]` int8, 1 where missing}.
 
@@ -13,8 +12,9 @@ person sees, late, what the body made of it, and reacts. `volition.io.gym` regis
 rad/s, a finger in units of pi); -1..1 is 0..1 for a click or a grasp.
 
 *Reward* of a bin: +1 for each target selected, -1 for each that was missed (wrong selection, time-out), and `shaping` times
-the distance that the body came nearer to the target, over the diagonal of the workspace. The last is a difference of a
-potential and so does not change which behaviour is best (Ng, Harada & Russell 1999).
+the distance that the body came nearer to the target, over the diagonal of the workspace. For one target the last is a
+difference of a potential (Ng, Harada & Russell 1999): it sums to the way that was made good, and nothing is won by going to
+and fro. A new target is no step away from it.
 
 *End*: an episode is truncated after `seconds`; nothing ends it earlier.
 
