@@ -31,7 +31,7 @@ SLOWEST = 0.05  # m/s: slower bins are left out, as they are in recordings of mo
 LABELLED = 20  # trials
 TESTED = 36  # trials
 DRAWS = 10
-_REHEARSALS = 30
+REHEARSALS = 30
 _TOWARDS = 100.0  # bins: how strongly a read-in is drawn to the tuning of paired units
 _KEPT = 0.7  # of the tuning of a paired unit: some pairs are wrong
 _LEAST_NOISE = 0.3
@@ -48,7 +48,6 @@ _SMALL_GRU = {
     "window": 25,
     "batch_bins": 2000,
     "most_steps": 200,
-    "refit": False,
 }
 
 
@@ -71,7 +70,7 @@ def moving(recording: Recording, slowest: float = SLOWEST) -> Session:
     )
 
 
-def rehearsals(day: Session, trials: int, seed: int, count: int = _REHEARSALS) -> Session:
+def rehearsals(day: Session, trials: int, seed: int, count: int = REHEARSALS) -> Session:
     """Estimates (as `counts`) of read-ins that learnt from some trials of a day and say what they say of the others."""
     names, parts, all_day = np.unique(day.trial), [], ReadIn.fit(day, day.counts).tuning
     for i in range(count):
@@ -100,7 +99,16 @@ class Carried:
     habits: Float64
 
     @classmethod
-    def fit(cls, day: Session, bin_ns: int, kind: str = "gru", labelled: int = LABELLED, seed: int = 0) -> Carried:
+    def fit(
+        cls,
+        day: Session,
+        bin_ns: int,
+        kind: str = "gru",
+        *,
+        labelled: int = LABELLED,
+        repeats: int = REHEARSALS,
+        seed: int = 0,
+    ) -> Carried:
         """Learn it on a day of which everything is known.
 
         Args:
@@ -108,6 +116,7 @@ class Carried:
             bin_ns: width of its bins.
             kind: the decoder of the sequence of estimates.
             labelled: trials that a read-in will be learnt from on later days.
+            repeats: rehearsals.
             seed: of rehearsals and decoder.
 
         Raises:
@@ -115,7 +124,7 @@ class Carried:
         """
         if len(np.unique(day.trial)) < labelled + 2:
             raise InputError(f"{len(np.unique(day.trial))} trials are too few to rehearse learning from {labelled}")
-        seen = rehearsals(day, labelled, seed)
+        seen = rehearsals(day, labelled, seed, repeats)
         names = tuple(f"reach.{'xyz'[i] if i < 3 else i}" for i in range(day.velocity.shape[1]))
         decoder = _decoder(kind, Setup(seed, bin_ns, seen.counts.shape[1], seen.counts.shape[1], names))
         decoder.fit(seen.counts, None, seen.velocity, seen.segment)
