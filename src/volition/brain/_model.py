@@ -79,7 +79,7 @@ class Forward:
         self.drift: list[float] = own[2 * k].tolist()
         linear, curve = own[:k].T, own[k : 2 * k].T
         left, size, right = np.linalg.svd(linear + _TURNS * curve)
-        self._inverse = ((right.mT / np.maximum(size, _LEAST)[:, None]) @ left.mT).tolist()
+        self._inverse = ((right.swapaxes(-1, -2) / np.maximum(size, _LEAST)[:, None]) @ left.swapaxes(-1, -2)).tolist()
         self.gain = float(np.abs(np.linalg.det(linear)) ** (1 / k))
 
     @property
