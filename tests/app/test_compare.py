@@ -210,3 +210,13 @@ def test_the_page_tells_where_open_and_closed_loop_disagree():
     assert "stroke-dasharray" in text  # the one without R² is a line across
     assert "<b>&lt;" not in text
     assert "&lt;b&gt;" in text
+
+
+def test_the_specification_of_the_how_to_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "compare.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.S)
+    Path("compare.toml").write_text(block)
+    units = plan(Path("compare.toml"))
+    assert len(units) == 3 * 2 * 1 * 20
+    assert {u.stages["brain"][1]["day"] for u in units} == {0, 9}
+    assert {u.stages["task"][1]["rows"] for u in units} == {30}

@@ -80,23 +80,34 @@ def test_the_reward_is_of_targets_and_nearing():
     assert still < 0
 
 
+class Acted:
+    """A decoder whose answer goes the way of an action: to -1..1 and back."""
+
+    def __init__(self, decoder, env):
+        self._decoder, self._env = decoder, env
+        self.config, self.spec, self.confidence = decoder.config, decoder.spec, 1.0
+        self.prepare, self.reset = decoder.prepare, decoder.reset
+
+    def step(self, x, mask):
+        return self._env._intent(self._env._normal(self._decoder.step(x, mask)))
+
+
 def test_an_agent_decodes_the_bin_it_acts_in_as_a_decoder_in_the_loop_does():
     wiener = ("wiener", {"history_ms": (200.0,), "penalties": (1000.0,), "ratios": (1.0,)})
     with Loop(decoder=wiener, seed=4) as loop:
         loop.calibrate(Calibration(observe_s=20.0, assist=(), block_s=1.0))
     decoder = loop.decoder
-    with Loop(decoder=decoder, seed=7) as inside:
+    env = volition.io.gym.ClosedLoop(seconds=3.0)
+    with Loop(decoder=Acted(decoder, env), seed=7) as inside:
         inside.act("restart")
         inside.advance(3.0)
-    env = volition.io.gym.ClosedLoop(seconds=3.0)
     obs, _ = env.reset(seed=7)
     decoder.reset()
-    factor = env.loop.setup.max_speed
     for _ in range(150):
-        wanted = decoder.step(obs["features"], obs["mask"].astype(bool))
-        obs, *_ = env.step(wanted / factor)
+        obs, *_ = env.step(env._normal(decoder.step(obs["features"], obs["mask"].astype(bool))))
     assert np.abs(env.loop.last.decoded).max() > 0.01
-    np.testing.assert_allclose(env.loop.last.body.position, inside.last.body.position, atol=1e-5)
+    np.testing.assert_array_equal(env.loop.last.decoded, inside.last.decoded)
+    np.testing.assert_array_equal(env.loop.last.body.position, inside.last.body.position)
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"shaping": -1.0}, {"render_mode": "human"}, {"task": "reech"}])

@@ -183,8 +183,7 @@ class ClosedLoop(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Act in the bin that was observed last."""
-        values = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
-        self._agent.values = self._factor * values + self._offset
+        self._agent.values = self._intent(action)
         last, before = self._loop.last, self._distance()
         goal = last.goal
         self._loop.bin()
@@ -212,6 +211,10 @@ class ClosedLoop(gymnasium.Env[Observation, NDArray[np.float32]]):
             return {"features": np.zeros(n, np.float32), "mask": np.ones(n, np.int8)}
         x = np.where(features.mask, 0.0, features.x)
         return {"features": np.clip(x, -_LARGEST, _LARGEST).astype(np.float32), "mask": features.mask.astype(np.int8)}
+
+    def _intent(self, action: NDArray[np.float32]) -> Float32:
+        intent: Float32 = self._factor * np.clip(np.asarray(action, np.float32), -1.0, 1.0) + self._offset
+        return intent
 
     def _normal(self, intent: Float32) -> NDArray[np.float32]:
         normal: NDArray[np.float32] = np.clip((np.asarray(intent, np.float32) - self._offset) / self._factor, -1.0, 1.0)
