@@ -55,7 +55,7 @@ class NetworkConfig:
         holdout: last share of the data, on which one network alone is stopped.
         patience: epochs without gain after which it is stopped, as a share of all.
         refit: train on everything for as long as was best; otherwise what learnt from the first part is kept.
-        warm_start: go on from what was learnt before, where there is something that fits.
+        warm_start: go on from what was learnt before, where it has the same sizes and is not int8.
         int8: products in 8-bit integers: faster from about 512 units on, and less exact.
         device: "auto" trains on a GPU where there is one, "cpu" does not.
     """

@@ -159,9 +159,10 @@ class Trainer:
         with self._t.random.fork_rng(devices=[]):
             self._t.manual_seed(self._seed)
             network = self._build(self._width, len(self._y_live), config)
-        if self._start is not None:
-            known = {n: self._t.tensor(np.array(v)) for n, v in self._start.items() if n in network.state_dict()}
-            network.load_state_dict(known, strict=False)
+        wanted = {n: tuple(p.shape) for n, p in network.state_dict().items() if ".also." not in n}
+        start = {n: v for n, v in (self._start or {}).items() if wanted.get(n) == v.shape}
+        if len(start) == len(wanted):
+            network.load_state_dict({n: self._t.tensor(np.array(v)) for n, v in start.items()}, strict=False)
         return network.to(self._device)
 
     def _descend(self, config: Any, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
