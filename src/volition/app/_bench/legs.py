@@ -1,0 +1,209 @@
+"""The legs: standing, walking, turning, being pushed and told nonsense; speed of the physics, cost of the controller.
+
+All on the acceptance settings: three dimensions, no support, steps of 1 ms with 50 solver iterations, friction 0.7 to 1,
+trunk mass within 10 %, noisy and late sensors; every body starts from standing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from volition.app._bench import Found, Measure, median_of, success_rate
+
+_SEED = 11
+_PUSH_NS = 40.0
+
+
+def _world(fit: str = "robot", limits: str = "stated") -> Any:
+    from volition.train._gait_herd import World
+
+    return World(fit=fit, limits=limits, timestep_s=0.001, iterations=50)
+
+
+def _stand(bodies: int, seconds: float) -> Found:
+    """Greatest drift of the pelvis from where it stood after 5 s, cm."""
+    from volition.train._gait_drive import drive
+
+    track = drive(bodies, seconds, lambda t: (0.0, 0.0, 0.0), _world(), _SEED)
+    late = track.between(5.0, seconds)
+    drift = np.hypot(track.x[late] - track.x[late.start], track.y[late] - track.y[late.start]).max(axis=0)
+    turned = np.abs(track.heading[late] - track.heading[late.start]).max()
+    extra = {"fell": int((~track.alive).sum()), "bodies": bodies, "heading_deg": float(np.degrees(turned))}
+    return Found(100 * float(drift.max()), extra)
+
+
+def _pushed(fit: str, bodies: int) -> Found:
+    """Survival of a push from a random direction while standing."""
+    from volition.train._gait_drive import drive
+    from volition.train._gait_herd import Herd
+
+    mass = float(Herd(1, _world(fit), 0).model.body_mass.sum())
+    angle = np.arange(bodies) / bodies * 2 * np.pi
+    dx, dy = _PUSH_NS / mass * np.cos(angle), _PUSH_NS / mass * np.sin(angle)
+    track = drive(bodies, 6.0, lambda t: (0.0, 0.0, 0.0), _world(fit), _SEED, pushes=[(1.0, dx, dy)])
+    return success_rate(int(track.alive.sum()), bodies)
+
+
+def _go(fit: str, limits: str, bodies: int, seconds: float, speed: float, turn: float, side: float, life: bool) -> Any:
+    """A track: 0.5 s of standing, then the way asked for."""
+    from volition.train._gait_drive import Knocks, drive
+
+    knocks = Knocks(speed_m_s=0.3, turn_rad_s=0.35, kick_m_s=0.5) if life else None
+    way = (speed, side, turn)
+    return drive(bodies, seconds, lambda t: way if t > 0.5 else (0.0, 0.0, 0.0), _world(fit, limits), _SEED, knocks)
+
+
+def _survives(**how: Any) -> Found:
+    track = _go(life=True, **how)
+    found = success_rate(int(track.alive.sum()), how["bodies"])
+    late = track.between(4.0, how["seconds"])
+    alive = track.alive
+    if not alive.any():
+        return found
+    mean = {"speed_m_s": track.ahead, "side_m_s": track.aside, "turn_deg_s": np.degrees(track.turning)}
+    extra = {name: float(values[late][:, alive].mean()) for name, values in mean.items()}
+    return Found(found.value, {**found.extra, **extra})
+
+
+def _tracks(what: str, wanted: float, **how: Any) -> Found:
+    """Error of the mean of a quantity over the bodies, each after 4 s, in % of what is wanted; the undisturbed way."""
+    track = _go(life=False, **how)
+    late = track.between(4.0, how["seconds"])
+    values = getattr(track, what)[late][:, track.alive].mean(axis=0)
+    if not values.size:
+        return Found(100.0, {"fell": how["bodies"]})
+    error = 100 * np.abs(values - wanted) / abs(wanted)
+    return Found(float(error.mean()), {"mean": float(values.mean()), "worst": float(error.max()), "bodies": how["bodies"]})
+
+
+def _stops(bodies: int, speed: float, limits: str) -> Found:
+    """Way from the command to stop until the body stands, m (90th percentile); who does not stand counts as infinite."""
+    from volition.train._gait_drive import drive
+
+    at = 3.0 + speed / 1.2
+    track = drive(
+        bodies, at + 9, lambda t: (speed, 0.0, 0.0) if 0.5 < t < at else (0.0, 0.0, 0.0), _world("robot", limits), _SEED
+    )
+    begin = int(np.searchsorted(track.t_s, at))
+    way = np.full(bodies, np.inf)
+    for i in np.flatnonzero(track.alive):
+        stands = np.flatnonzero(track.standing[begin:, i] & track.standing[-1, i])
+        if stands.size:
+            end = begin + stands[0]
+            way[i] = np.hypot(track.x[end, i] - track.x[begin, i], track.y[end, i] - track.y[begin, i])
+    stood = np.isfinite(way)
+    value = float(np.quantile(way[stood], 0.9)) if stood.any() else 100.0
+    return Found(value, {"stood": int(stood.sum()), "bodies": bodies})
+
+
+def _fault(kind: str, bodies: int, speed: float) -> Found:
+    """Share of bodies that are upright 8 s after a decoder fault at speed, and slow (below a quarter) where it lasts."""
+    from volition.effector._legs_shape import Shape
+    from volition.train._gait_drive import Knocks, drive
+
+    begin = 1.0 + speed / 1.2 + 1.5
+    nan = float("nan")
+
+    def intents(t: float) -> tuple[float, float, float]:
+        if t < 0.5:
+            return (0.0, 0.0, 0.0)
+        if t < begin:
+            return (speed + 0.01 * np.sin(9 * t), 0.0, 0.0)  # never quite the same: not frozen
+        bad = {
+            "lost 1 s": (speed + 0.01 * np.sin(9 * t), 0.0, 0.0),
+            "dead": (0.0, 0.0, 0.0),
+            "NaN": (nan, nan, nan),
+            "frozen": (speed, 0.0, 0.0),
+            "reversed": (-speed + 0.01 * np.sin(9 * t), 0.0, 0.0),
+        }
+        return bad[kind]
+
+    age = (lambda t: max(0.0, t - begin) if t < begin + 1 else 0.0) if kind == "lost 1 s" else None
+    shape = Shape(max_m_s=3.0, frozen_s=1.0)
+    track = drive(bodies, begin + 8, intents, _world(), _SEED, Knocks(age=age), shape=shape)
+    good = track.alive.copy()
+    if kind not in ("lost 1 s", "reversed"):
+        good &= np.abs(track.ahead[-50:]).mean(axis=0) < 0.25 * speed
+    return success_rate(int(good.sum()), bodies)
+
+
+def _steps_per_s(fit: str) -> float:
+    """Physics steps a CPU-second of a body that walks, controller and sensors not counted."""
+    import mujoco
+
+    from volition.effector.legs import Legs, LegsConfig
+    from volition.signal import Intent
+    from volition.stage import Setup
+
+    legs = Legs(LegsConfig(fit=fit, frozen_ms=0))
+    legs.prepare(Setup())
+    for _ in range(400):
+        legs.step(Intent(0, np.array([1.5, 0, 0], np.float32)), 0.005)
+    model, data, spent, steps = legs._model, legs._data, 0.0, 0
+    for _ in range(400):
+        legs.step(Intent(0, np.array([1.5, 0, 0], np.float32)), 0.005)
+        saved, count = mujoco.MjData(model), 5
+        mujoco.mj_copyData(saved, model, data)
+        begin = time.process_time()
+        mujoco.mj_step(model, saved, count)
+        spent += time.process_time() - begin
+        steps += count
+    return steps / spent
+
+
+def _share_of_core() -> float:
+    """CPU time of the whole effector for a second of walking, % of a core."""
+    from volition.effector.legs import Legs, LegsConfig
+    from volition.signal import Intent
+    from volition.stage import Setup
+
+    legs = Legs(LegsConfig(frozen_ms=0))
+    legs.prepare(Setup())
+    intent = Intent(0, np.array([1.5, 0, 0.2], np.float32))
+    for _ in range(300):
+        legs.step(intent, 0.005)
+    begin = time.process_time()
+    for _ in range(600):
+        legs.step(intent, 0.005)
+    return 100 * (time.process_time() - begin) / 3.0
+
+
+def _row(
+    what: str, unit: str, run: Callable[[], Found], low: float | None = None, high: float | None = None, **size: Any
+) -> Measure:
+    return Measure(what, unit, run, low, high, size)
+
+
+def measures(quick: bool = False) -> Iterator[Measure]:
+    """Rows of the bench; `quick` tries few bodies for a short time."""
+    n, seconds = (4, 5.0) if quick else (100, 60.0)
+    runs = 1 if quick else 5
+    size = {"bodies": n, "seconds": seconds}
+    robot = {"fit": "robot", "limits": "stated", "turn": 0.0, "side": 0.0, **size}
+    stand = (2, 8.0) if quick else (20, 600.0)
+    yield _row("physics", "steps/s", partial(median_of, runs, partial(_steps_per_s, "robot")), 35_000)
+    yield _row("whole effector, walking", "% of a core", partial(median_of, runs, _share_of_core), None, 50)
+    yield _row("stand: drift", "cm", partial(_stand, *stand), None, 5, bodies=stand[0], seconds=stand[1])
+    for fit in ("robot", "prosthesis"):
+        yield _row(f"push of {_PUSH_NS:g} N s, {fit}", "%", partial(_pushed, fit, n), 95, bodies=n)
+        for speed in (0.5, 1.5, 3.0):
+            run = partial(_survives, **{**robot, "fit": fit, "speed": speed})
+            yield _row(f"upright, {speed:g} m/s, {fit}", "%", run, 98, **size)
+    for speed in (0.5, 1.5, 3.0):
+        run = partial(_tracks, "ahead", speed, **{**robot, "speed": speed})
+        yield _row(f"error of speed, {speed:g} m/s", "%", run, None, 8, **size)
+    for speed, turn in ((0.0, 0.8), (1.5, np.pi / 4), (3.0, np.pi / 6)):
+        how = {**robot, "speed": speed, "turn": turn}
+        name = f"turning {np.degrees(turn):.0f} deg/s at {speed:g} m/s"
+        yield _row(f"upright, {name}", "%", partial(_survives, **how), 98, **size)
+        yield _row(f"error, {name}", "%", partial(_tracks, "turning", turn, **how), None, 15, **size)
+    for name, speed, side in (("sideways 0.3 m/s", 0.0, 0.3), ("backward 0.3 m/s", -0.3, 0.0)):
+        yield _row(f"upright, {name}", "%", partial(_survives, **{**robot, "speed": speed, "side": side}), 95, **size)
+    yield _row("way to a stand from 3 m/s", "m", partial(_stops, n, 3.0, "stated"), None, 10, bodies=n)
+    for kind in ("lost 1 s", "dead", "NaN", "frozen", "reversed"):
+        yield _row(f"decoder fault at 3 m/s: {kind}", "%", partial(_fault, kind, n, 3.0), 95, bodies=n)
