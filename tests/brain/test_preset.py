@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from volition.brain._preset import TUNING, Preset, shipped
+from volition.brain._preset import TUNING, Preset, peakedness, shipped
 from volition.errors import InputError, UnknownNameError
 
 UTAH = Preset.load("utah_m1")
@@ -26,14 +26,14 @@ def test_what_is_drawn_has_the_moments_and_correlations_written_down():
     one = np.ones(len(UTAH.probability))
     preset = replace(UTAH, quantiles=np.array([UTAH.quantiles[0], one, one, UTAH.quantiles[3], UTAH.quantiles[4]]))
     units = preset.draw(40_000, 2, np.random.default_rng(0))
-    root = np.exp(units.log_rate / 2)
     fast = units.log_rate > 2  # slow units' loadings are bounded
-    theta = np.column_stack([units.velocity, units.speed, units.position, units.loading * root[:, None]])
+    tuning = np.column_stack([units.velocity, units.speed, units.position])
+    root = np.sqrt(np.exp(units.log_rate) * peakedness(tuning, preset.drive_covariance))
+    theta = np.column_stack([tuning, units.loading * root[:, None]])
     assert np.allclose(theta[fast].mean(0), preset.mean, atol=0.02)
     spread = np.sqrt(np.diag(preset.covariance))
-    assert np.allclose(
-        np.cov(theta[fast].T) / np.outer(spread, spread), preset.covariance / np.outer(spread, spread), atol=0.04
-    )
+    scale = np.outer(spread, spread)
+    assert np.allclose(np.cov(theta[fast].T) / scale, preset.covariance / scale, atol=0.04)
     rank = [x.argsort().argsort() for x in (units.log_rate, units.regularity)]
     assert np.corrcoef(rank)[0, 1] == pytest.approx(preset.copula[0, 3], abs=0.05)
 
@@ -47,7 +47,7 @@ def test_sizes_multiply_what_differs_from_the_mean():
         for s in (1.0, 2.0)
     )
     assert np.allclose(large.velocity - UTAH.mean[:2], 2 * (small.velocity - UTAH.mean[:2]))
-    assert np.array_equal(small.loading, large.loading)
+    assert np.array_equal(small.regularity, large.regularity)
 
 
 def test_a_file_reads_back():

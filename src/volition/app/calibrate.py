@@ -68,7 +68,7 @@ def main(options: Calibrate) -> int:
         VolitionError: a recording is unusable, a place cannot be written.
     """
     from volition.io.read import read
-    from volition.train.person import fit
+    from volition.train.person_compare import calibrated
 
     recording = read(options.file, options.layout, options.bin_ms)
     other = None if options.against is None else read(options.against, options.layout, options.bin_ms)
@@ -76,7 +76,7 @@ def main(options: Calibrate) -> int:
     for place, what in ((output, "--output"), (options.report, "--report"), (options.json, "--json")):
         if place is not None:
             writable_parent(place, what)
-    preset = fit(recording)
+    preset = calibrated(recording)
     if options.populations:
         _compared(options, recording, other)
     write_whole(output, preset.as_json())
@@ -86,12 +86,14 @@ def main(options: Calibrate) -> int:
 
 def _compared(options: Calibrate, recording: Recording, other: Recording | None) -> None:
     """Table and report of the comparison."""
-    from volition.train.person import fit, halves
-    from volition.train.person_compare import compare
+    from volition.train.person import halves
+    from volition.train.person_compare import calibrated, compare
     from volition.view.person import page_of
 
     learn, rest = (recording, other) if other is not None else halves(recording, BLOCKS)
-    found = compare(rest, fit(learn), learn, populations=options.populations, seed=options.seed, other_day=other is not None)
+    found = compare(
+        rest, calibrated(learn), learn, populations=options.populations, seed=options.seed, other_day=other is not None
+    )
     command = this_command()
     title = f"{recording.name}: recorded and simulated"
     if options.report is not None:

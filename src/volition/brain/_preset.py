@@ -25,6 +25,7 @@ TUNING = 5  # velocity x and y, speed, position x and y
 _MOST_SHARED = 1.0  # variance of the log-rate by common noise, and
 _MOST_OWN = 2.0  # of the gain by own noise: what is per root of the rate would be without bound in slow units
 _MOST_PEAKED = 3.0
+_LEAST_FACTOR = 0.05
 _EDGE = 1e-3  # probability that the ends of the quantiles stand for
 
 
@@ -75,6 +76,8 @@ class Preset:
         drift_min: its time constant, min.
         drive_mean: `[5]` what the tuning was multiplied with in the recording, and
         drive_covariance: `[5, 5]`.
+        peak_hz: highest rate of any unit at full speed in its preferred direction; none that is drawn fires faster there.
+        deepest: largest log-rate above rest there; none that is drawn is tuned more.
         velocity_lead_ms: how much later the encoded velocity was, ms, and
         position_lead_ms: the encoded position.
     """
@@ -91,6 +94,8 @@ class Preset:
     drift_min: float
     drive_mean: Float64
     drive_covariance: Float64
+    peak_hz: float
+    deepest: float
     velocity_lead_ms: float
     position_lead_ms: float
 
@@ -112,7 +117,13 @@ class Preset:
             raise ValueError("probability must rise from 0 to 1")
         if (np.diff(self.quantiles) < 0).any() or (self.quantiles[[1, 2, 4]] < 0).any():
             raise ValueError("quantiles must not fall, sizes and variances not be negative")
-        if not (self.own_ms > 0 and self.drift_min > 0 and self.drift_sd >= 0 and (self.factor_ms > 0).all()):
+        if not (
+            min(self.peak_hz, self.deepest) > 0
+            and self.own_ms > 0
+            and self.drift_min > 0
+            and self.drift_sd >= 0
+            and (self.factor_ms > 0).all()
+        ):
             raise ValueError("times must be positive, drift_sd not negative")
 
     def as_json(self) -> str:
@@ -175,6 +186,7 @@ class Preset:
         theta[:, :TUNING] *= properties[1][:, None]
         theta[:, TUNING:] *= properties[2][:, None]
         theta += self.mean
+        theta[:, :TUNING] *= self._bearable(properties[0], theta[:, :TUNING])[:, None]
         root_hz = np.sqrt(np.exp(properties[0]) * peakedness(theta[:, :TUNING], self.drive_covariance))
         return Units(
             log_rate=properties[0],
@@ -199,6 +211,15 @@ class Preset:
         out[0] = np.interp(slices, self.probability, self.quantiles[0])
         return out
 
+    def _bearable(self, log_rate: Float64, tuning: Float64) -> Float64:
+        """Largest factor up to 1 for the tuning of each channel with which it keeps to `peak_hz` and `deepest`, `[n]`."""
+        spread = np.einsum("ni,ij,nj->n", tuning, self.drive_covariance, tuning)
+        slope, most = at_best(tuning) - tuning @ self.drive_mean, np.log(self.peak_hz)
+        factor = np.full(len(tuning), _LEAST_FACTOR)
+        for c in np.arange(_LEAST_FACTOR, 1.0 + 1e-9, _LEAST_FACTOR):
+            factor = np.where(log_rate + c * slope - c**2 * spread / 2 <= most, c, factor)
+        return np.asarray(np.minimum(factor, self.deepest / np.maximum(at_best(tuning), 1e-9)))
+
     def excess(self, units: Units) -> Float64:
         """Log E exp(tuning . drive) over the movement that was recorded, `[n]`: from a mean rate to the one at rest.
 
@@ -215,6 +236,11 @@ class Preset:
                 covariance[i], covariance[:, i] = 0.0, 0.0
                 covariance[i, i] = variance
         return np.asarray(W @ self.drive_mean[index] + 0.5 * np.einsum("ni,ij,nj->n", W, covariance, W))
+
+
+def at_best(tuning: Float64) -> Float64:
+    """Log-rate above rest at full speed in the preferred direction, `[n]`."""
+    return np.asarray(np.hypot(tuning[:, 0], tuning[:, 1]) + np.maximum(tuning[:, 2], 0.0))
 
 
 def peakedness(tuning: Float64, drive_covariance: Float64) -> Float64:

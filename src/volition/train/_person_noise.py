@@ -16,7 +16,6 @@ _LAGS = 12
 WIDTHS_MS = (100.0, 200.0, 300.0, 500.0, 1000.0)
 _OWN_MS = (60.0, 120.0, 250.0, 500.0, 1000.0)
 _LEAST_STRETCHES = 100
-_FLOOR = 0.1
 _TIMES_MS = np.geomspace(30.0, 5000.0, 60)
 
 
@@ -41,9 +40,10 @@ class Residual:
         """Mean count of each unit."""
         return np.asarray(np.maximum(self.mu.mean(axis=0), 1e-9))
 
-    def pearson(self) -> Float64:
-        """Residuals in units of a Poisson unit's standard deviation at the time; rates of next to nothing are no divisor."""
-        return np.asarray(self.e / np.sqrt(np.maximum(self.mu, _FLOOR * self.mean)))
+    @property
+    def power(self) -> Float64:
+        """E mu² / E mu of each unit: noise of a gain of variance s adds s times that to its Fano factor."""
+        return np.asarray((self.mu**2).mean(axis=0) / self.mean)
 
     def apart(self, lag: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Bins `lag` apart in the same segment: earlier ones, later ones."""
@@ -87,27 +87,33 @@ class Noise:
 def find(residual: Residual) -> Noise:
     """Take residuals apart."""
     r = residual
-    z, mean = r.pearson(), r.mean
-    binned, autocovariance = _factors(z, r)
+    mean = r.mean
+    binned, autocovariance = _factors(r)
     times = np.array([_time(a, r.bin_ms)[0] for a in autocovariance])
-    loading = binned / np.sqrt(r.mu).mean(axis=0)[:, None] / np.sqrt(averaged(r.bin_ms / times))
+    loading = binned / np.sqrt(mean)[:, None] / np.sqrt(averaged(r.bin_ms / times))
     drift = _slow(r)
     own, regularity, own_ms = _alone(r, loading, times, drift)
     fano = (r.e**2).mean(axis=0) / mean
-    return Noise(loading, times, own, own_ms, drift, regularity, fano / (mean * len(z)))
+    return Noise(loading, times, own, own_ms, drift, regularity, fano / (mean * len(r.e)))
 
 
-def _factors(z: Float64, r: Residual) -> tuple[Float64, Float64]:
-    """Loadings `[n, k]` on factors of unit variance, and their autocovariances `[k, lags]`.
+def _factors(r: Residual) -> tuple[Float64, Float64]:
+    """Loadings `[n, k]` times the root of the mean count on factors of unit variance, their autocovariances `[k, lags]`.
+
+    cov(e_i, e_j) = l_i.l_j E mu_i mu_j is divided by E mu_i mu_j and multiplied with the roots of the mean counts.
 
     Principal factors of the cross-covariances (the diagonal, which holds noise of each unit alone, is iterated); as many as
     stand out of what circular shifts of each unit against the others leave.
     """
+    z = r.e / np.sqrt(r.power)
     n = z.shape[1]
-    C = np.asarray(z.T @ z / len(z))
+    together = r.mu.T @ r.mu / len(z)
+    spread = np.sqrt(np.diag(together))
+    overlap = together / np.outer(spread, spread)  # 1 where two units' rates rise and fall together
+    C = np.asarray(z.T @ z / len(z)) / overlap
     rng = np.random.default_rng(0)
     shuffled = np.column_stack([np.roll(column, int(rng.integers(len(z)))) for column in z.T])
-    S = shuffled.T @ shuffled / len(z)
+    S = shuffled.T @ shuffled / len(z) / overlap
     chance = np.linalg.eigvalsh(S - np.diag(np.diag(S)))[-1]
     first = np.linalg.eigvalsh(C - np.diag(np.diag(C)))[::-1]
     k = int(np.clip((first > 1.1 * chance).sum(), 1, min(_MOST_FACTORS, max(1, n // 4))))

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from volition.brain._preset import TUNING, Preset, peakedness
+from volition.brain._preset import TUNING, Preset, at_best, peakedness
 from volition.brain._tuning import Population, PopulationConfig
 from volition.errors import InputError
 from volition.signal import NS_PER_S, Bool, Float64, Recording
@@ -22,6 +22,7 @@ from volition.train import _person_noise as noise
 
 LEAST_SPIKES = 50
 _LEAST_UNITS = 8
+_SURE_SPIKES = 1000  # from which on a unit's tuning can tell how fast units fire at their best
 _PROBABILITY = np.r_[0.0, 0.02, np.arange(0.05, 0.96, 0.05), 0.98, 1.0]
 _SILENT_HZ = 0.01  # a unit of which nothing was heard counts as this slow
 _DRIFT_MIN = 10.0
@@ -59,6 +60,8 @@ def fit(recording: Recording, about: str = "") -> Preset:
     errors = np.zeros((len(fano), TUNING + k, TUNING + k))
     errors[:, :TUNING, :TUNING] = found.covariance * np.maximum(fano, 1.0)[:, None, None]
     errors[:, range(TUNING, TUNING + k), range(TUNING, TUNING + k)] = (rest.error * hz)[:, None]
+    spikes = counts[:, enough].sum(axis=0)
+    sure = spikes >= min(_SURE_SPIKES, float(spikes.max()))
     theta = np.column_stack((found.weights, rest.loading * np.sqrt(hz)[:, None]))
     weights = np.column_stack((*[residual.mean / fano] * TUNING, *[1 / fano] * k))
     mean, covariance = _moments(theta, errors, weights)
@@ -83,6 +86,8 @@ def fit(recording: Recording, about: str = "") -> Preset:
         drift_min=_DRIFT_MIN,
         drive_mean=drive[known].mean(axis=0),
         drive_covariance=drive_covariance,
+        peak_hz=float(np.exp(found.bias + at_best(found.weights))[sure].max()) * NS_PER_S / recording.bin_ns,
+        deepest=float(at_best(found.weights)[sure].max()),
         velocity_lead_ms=found.lead_ms,
         position_lead_ms=found.lead_ms - encoding.BEHIND_MS,
     )

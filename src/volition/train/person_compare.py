@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from volition.brain._preset import Preset
+from volition.brain._preset import TUNING, Preset
 from volition.decoder.wiener import Wiener, WienerConfig
 from volition.signal import NS_PER_S, Float64, Recording
 from volition.train import _person_encoding as encoding
 from volition.train import _person_noise as noise
 from volition.train import metrics
 from volition.train.evaluate import setup_of, target_of
-from volition.train.person import LEAST_SPIKES, simulate
+from volition.train.person import LEAST_SPIKES, fit, simulate
 from volition.train.split import chronological
 
 WIDTHS_MS = (50.0, 500.0)
@@ -84,6 +84,40 @@ def measure(recording: Recording, lead_ms: float | None = None) -> Measured:
 def measure_rates(recording: Recording) -> Float64:
     """Mean rate of every unit, Hz."""
     return np.asarray(recording.counts.mean(axis=0) * NS_PER_S / recording.bin_ns)
+
+
+def calibrated(recording: Recording, rounds: int = 2, populations: int = 5, about: str = "") -> Preset:
+    """`person.fit`, and then the common noise scaled until simulated populations are as correlated as the recorded units.
+
+    The method of simulated moments (McFadden 1989): what is fitted in log-rates is seen in counts through rates that
+    movement changes, which no formula gets quite right for deeply tuned units. Mean and root mean square of the noise
+    correlations in the narrowest bins are matched, by the mean and the spread of the loadings.
+    """
+    preset = fit(recording, about)
+    goal = measure(recording, preset.velocity_lead_ms)
+    for k in range(rounds):
+        made = [measure(simulate(preset, recording, seed=100 * k + i), preset.velocity_lead_ms) for i in range(populations)]
+        wanted, seen = _correlations([goal]), _correlations(made)
+        if wanted is None or seen is None:
+            break
+        mean, spread = (float(np.clip(np.sqrt(a / b), 0.5, 1.5)) for a, b in zip(wanted, seen, strict=True))
+        by = np.r_[np.ones(TUNING), np.full(len(preset.factor_ms), np.sqrt(spread))]
+        preset = replace(
+            preset,
+            mean=preset.mean * np.where(np.arange(len(by)) < TUNING, 1.0, mean),
+            covariance=preset.covariance * np.outer(by, by),
+        )
+    return preset
+
+
+def _correlations(of: Sequence[Measured]) -> tuple[float, float] | None:
+    """Mean, and mean square above chance, of the noise correlations in the narrowest bins; None where they are no more."""
+    width = min(of[0].correlation, default=None)
+    if width is None:
+        return None
+    values = np.concatenate([m.correlation[width] for m in of])
+    mean, square = float(np.nanmean(values)), float(np.nanmean(values**2)) - of[0].chance[width] ** 2
+    return (mean, square) if min(mean, square) > 0 else None
 
 
 def decoded(recording: Recording, units: Sequence[int], folds: int = 3) -> float:

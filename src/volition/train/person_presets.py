@@ -37,7 +37,7 @@ def n1(utah: Preset) -> Preset:
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit and write both."""
     from volition.io.read import read
-    from volition.train.person import fit
+    from volition.train.person_compare import calibrated
 
     parser = argparse.ArgumentParser(
         prog="python -m volition.train.person_presets", description=(__doc__ or "").split("\n", 1)[0]
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(), help="where the two presets go (default: here)")
     args = parser.parse_args(argv)
     try:
-        utah = fit(read(args.file))
+        utah = calibrated(read(args.file))
         args.out.mkdir(parents=True, exist_ok=True)
         for name, preset in (("utah_m1", utah), ("n1", n1(utah))):
             (args.out / f"{name}.json").write_text(preset.as_json(), encoding="utf-8")
