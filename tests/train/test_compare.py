@@ -89,6 +89,22 @@ def test_the_fingerprint_is_that_of_the_code():
     assert len(fingerprint()) == 16
 
 
+def test_files_that_a_configuration_names_and_files_of_ones_own_are_part_of_the_key(marker, tmp_path):
+    arrays = tmp_path / "arrays.npz"
+    np.savez(arrays, M1=np.zeros((3, 3)))
+
+    def key():
+        (one,) = units(decoders={"l": ("linear", {"file": str(arrays)})}, seeds=[0])
+        return one.key
+
+    before = key()
+    assert key() == before
+    np.savez(arrays, M1=np.ones((3, 3)))
+    assert key() != before
+    (mine,) = units(decoders={"m": marker.choice()}, seeds=[0])
+    assert "+" in mine.code
+
+
 # --- the table ---
 
 

@@ -101,7 +101,11 @@ def _own_file(kind: str, name: str) -> str:
 
 
 def _code(stages: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+    """What decides figures but stands in no configuration: our code, somebody's own, files that a configuration names."""
     own = [h for kind, (name, _) in stages.items() if (h := _own_file(kind, name))]
+    values = [value for _, config in stages.values() for value in config.values() if isinstance(value, str)]
+    named = [Path(value) for value in values if Path(value).suffix in _DECIDE]
+    own += [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in named if path.is_file()]
     return "+".join([fingerprint(), *own])
 
 
