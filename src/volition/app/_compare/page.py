@@ -10,6 +10,7 @@ from volition.view._page import cards, escape, figure, page, pairs, table
 
 _W, _H = 520, 400
 _COLOURS = ("var(--decoded)", "var(--hit)", "var(--ink)", "var(--miss)", "var(--intended)", "var(--muted)")
+_COLUMNS = "grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),540px))"
 _MARK = {"!": "certain", "~": "in the means", "": ""}
 
 
@@ -131,7 +132,7 @@ def page_of(
         "<h1>Decoders compared in closed loop</h1>"
         '<p class="muted">Simulated persons; nothing here was recorded.</p>'
         + cards((r["decoder"], interval(r, measure).split()[0], f"{measure}, {r['task']}, {r['person']}") for r in best)
-        + f'<div class="figures">{"".join(figures)}</div>'
+        + f'<div class="figures" style="{_COLUMNS}">{"".join(figures)}</div>'
         + "<h2>Table</h2>"
         + table(header, lines)
         + "<h2>Where open loop and closed loop disagree</h2>"
