@@ -38,7 +38,7 @@ class NetworkConfig:
         dropout: share of activations dropped in training.
         unit_dropout: mean share of features that are missing in a window in training (0 to twice this).
         bin_dropout: share of bins that are missing in training: lost packets.
-        noise: of each value in training, in its standard deviations; None: by `ridge_noise`.
+        noise: of each value in training, in its standard deviations; "ridge": by `ridge_noise`.
         offset: of each feature in a window, the same: drifting rates.
         also: bins around the present one that are to be told as well in training, and
         also_weight: how much they count.
@@ -65,7 +65,7 @@ class NetworkConfig:
     dropout: float = 0.3
     unit_dropout: float = 0.2
     bin_dropout: float = 0.02
-    noise: float | None = None
+    noise: float | str = "ridge"
     offset: float = 0.1
     also: tuple[int, ...] = (-2, -1, 1, 2)
     also_weight: float = 0.5
@@ -107,6 +107,8 @@ class NetworkConfig:
                 raise ConfigError(f"{name} must be at most {most:g}, got {getattr(self, name)}")
         if self.holdout <= 0 or self.rate <= 0 or self.warp < 1:
             raise ConfigError("holdout and rate must be positive, warp at least 1")
+        if isinstance(self.noise, str) and self.noise != "ridge":
+            raise ConfigError(f"noise must be a number or 'ridge', got {self.noise!r}")
         if 0 in self.also or len(set(self.also)) < len(self.also):
             raise ConfigError(f"also must name other bins than the present one, each once, got {self.also}")
         if not all(0 < ms < np.inf for ms in self.smooth_ms):

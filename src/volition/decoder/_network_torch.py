@@ -127,7 +127,7 @@ class Trainer:
     ) -> None:
         self._t = torch()
         self._config, self._decays, self._seed, self._start, self._build = config, decays, seed, start, build
-        self._noise = ridge_noise(data) if config.noise is None else config.noise
+        self._noise = ridge_noise(data) if isinstance(config.noise, str) else config.noise
         self._live, self._y_live = int(data.live.sum()), data.y_live
         self._width = data.z.shape[1] * (1 + len(decays)) + 1
         self._device = self._t.device("cuda" if config.device == "auto" and self._t.cuda.is_available() else "cpu")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from volition.decoder._network import Network, NetworkConfig
+from volition.errors import ConfigError
 
 _WIDE, _READ_IN = 256, 64
 
@@ -22,14 +23,20 @@ class GruConfig(NetworkConfig):
     Attributes:
         units: of a layer.
         layers: one on top of the other.
-        read_in: width of a linear layer before them, 0 for none: fewer weights where there are many features. None: 64
+        read_in: width of a linear layer before them, 0 for none: fewer weights where there are many features. "auto": 64
             where there are more than 256, else none.
     """
 
     members: int = 4
     units: int = 128
     layers: int = 1
-    read_in: int | None = None
+    read_in: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        super().__post_init__()
+        if isinstance(self.read_in, str) and self.read_in != "auto":
+            raise ConfigError(f"read_in must be a number of units or 'auto', got {self.read_in!r}")
 
 
 class Gru(Network):
@@ -42,7 +49,7 @@ class Gru(Network):
     def sized(config: Any, features: int) -> Any:
         """The configuration with its read-in."""
         wide = features > _WIDE
-        return replace(config, read_in=_READ_IN if wide else 0) if config.read_in is None else config
+        return replace(config, read_in=_READ_IN if wide else 0) if isinstance(config.read_in, str) else config
 
     @staticmethod
     def module() -> Any:
