@@ -167,10 +167,15 @@ def test_decoding_is_skipped_with_a_reason_without_the_recordings(monkeypatch, t
     assert "m1_stevenson_2011.mat is not below" in bench.measure(first)["note"]
 
 
-def test_goals_of_decoding_are_for_the_linear_decoder_those_of_chance_for_all():
+def test_goals_of_decoding_are_what_each_kind_of_decoder_must_reach_those_of_chance_are_for_all():
     items = list(decode_bench.measures(quick=False))
-    assert len(items) == 2 * 4 * len(decode_bench.SETS)
+    per_session = 4 * 3 + 2 * 2  # three linear decoders with their controls, two networks
+    assert len(items) == per_session * len(decode_bench.SETS) + 2 + 1
     assert [m.goal for m in items[:6]] == [">= 0.82", ">= 0.69", "<= 0.02", "<= 0.1", "", ""]
+    goals = {m.what: m.goal for m in items}
+    assert goals["R² of velocity y, M1 Stevenson 2011, gru"] == ">= 0.91"
+    assert [m.goal for m in items if "gained over wiener" in m.what] == [">= 0.02"] * 2
+    assert len(list(decode_bench.measures(quick=True))) == 12
 
 
 def test_the_figures_of_the_velocity_are_found():
