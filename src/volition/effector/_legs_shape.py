@@ -30,7 +30,7 @@ class Shape:
     side_m_s: float = 0.35
     turn_rad_s: float = 1.0
     speed_up_m_s2: float = 1.2
-    slow_down_m_s2: float = 1.5
+    slow_down_m_s2: float = 1.1
     turn_rad_s2: float = 2.0
     smooth_s: float = 0.15
     go: float = 0.15

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from volition.effector._gait import HIGH, INDEX, LOW, NAMES, START, Gait, controls
+from volition.effector._legs_model import LINK_M, LOWER, UPPER
+from volition.effector._legs_pilot import Library
+from volition.effector._legs_sense import Estimate
+
+
+def known(n=1, load=300.0, **values):
+    """An estimate in which nothing moves but what is named."""
+    zero = {name: np.zeros(n) for name in Estimate.__slots__[:9]}
+    zero.update({name: np.full(n, float(value)) for name, value in values.items()})
+    joints = np.zeros((n, 2, 6))
+    return Estimate(**zero, angle=joints, speed=joints, load=np.full((n, 2), load), foot=np.zeros((n, 2, 3)))
+
+
+def step(p=START, phase=0.1, vx=1.0, vy=0.0, turn=0.0, e=None, dt=0.005):
+    gait = Gait(1)
+    gait.start(phase, vx)
+    a = np.array([1.0])
+    return gait.step(e or known(vx=vx), p[None], vx * a, vy * a, turn * a, dt)[0]
+
+
+def test_starting_values_lie_within_their_bounds():
+    assert (LOW <= START).all()
+    assert (START <= HIGH).all()
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_half_a_stride_later_left_and_right_have_changed_places():
+    """In a symmetric state the law is symmetric: the legs swap and nothing else changes."""
+    for phase in (0.05, 0.3, 0.45):
+        now, later = step(phase=phase, dt=0.0), step(phase=phase + 0.5, dt=0.0)
+        assert later == pytest.approx(now[::-1])
+
+
+def test_a_turn_to_the_right_mirrors_a_turn_to_the_left():
+    e_left, e_right = known(vx=1.0, roll=0.05, vy=0.1, yaw_rate=0.3), known(vx=1.0, roll=-0.05, vy=-0.1, yaw_rate=-0.3)
+    left = step(phase=0.2, vy=0.1, turn=0.5, e=e_left, dt=0.0)
+    right = step(phase=0.7, vy=-0.1, turn=-0.5, e=e_right, dt=0.0)
+    assert right == pytest.approx(left[::-1])
+
+
+def test_leg_length_and_angle_are_what_the_joints_make():
+    """The ankle hangs where angle and length say, whatever the trunk does: hip pitch takes its pitch out."""
+    p = START.copy()
+    p[[INDEX["kpst"], INDEX["kdst"], INDEX["cmp"], INDEX["thr"]]] = 0.0
+    out = step(p, phase=0.0, dt=0.0)
+    hip, knee = out[0, 2], out[0, 3]
+    length = np.hypot(np.sin(hip) + np.sin(hip - knee), np.cos(hip) + np.cos(hip - knee)) * LINK_M
+    assert length == pytest.approx(p[INDEX["Ltd"]], abs=1e-6)
+    assert np.arctan2(np.sin(hip) + np.sin(hip - knee), np.cos(hip) + np.cos(hip - knee)) > 0
+
+
+def test_faster_than_wanted_the_foot_is_put_down_further_ahead():
+    late_swing = 0.999
+    slow = step(phase=late_swing, e=known(vx=1.0), vx=1.0, dt=0.0)
+    gait = Gait(1)
+    gait.start(late_swing, 1.8)
+    one = np.array([1.0])
+    fast = gait.step(known(vx=1.8), START[None], one, 0 * one, 0 * one, 0.0)[0]
+    assert fast[0, 2] > slow[0, 2]
+
+
+def test_feet_keep_to_their_own_side():
+    for vy in (-2.0, 2.0):
+        out = step(phase=0.9, e=known(vx=1.0, vy=vy), dt=0.0)
+        assert 0.86 * out[0, 1] + 0.10 >= 0.05 - 1e-9
+
+
+def test_targets_stay_near_the_joints_ranges():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p = rng.uniform(LOW, HIGH)
+        out = step(p, phase=rng.random(), vx=rng.uniform(-1, 7), turn=rng.normal(), e=known(pitch=rng.normal(), vx=3.0))
+        assert (out >= LOWER - 0.3).all()
+        assert (out <= UPPER + 0.3).all()
+
+
+def test_many_bodies_are_driven_as_one_is():
+    """Training and the loop share one law: a herd of three gives what three single bodies give."""
+    rng = np.random.default_rng(1)
+    p = np.stack([Library.shipped("robot", "stated").at(np.array([v]))[0] for v in (0.0, 1.3, 3.0)])
+    herd, alone = Gait(3), [Gait(1) for _ in range(3)]
+    vx = np.array([0.0, 1.3, 3.0])
+    for _ in range(20):
+        noise = rng.normal(size=(4, 3)) * 0.1
+        e = known(3, vx=0, load=200.0)
+        e.pitch, e.roll, e.vx, e.yaw = noise
+        got = herd.step(e, p, vx, 0 * vx, 0.1 + 0 * vx, 0.005)
+        for i in range(3):
+            one = known(1, load=200.0)
+            one.pitch, one.roll, one.vx, one.yaw = noise[:, i : i + 1]
+            want = alone[i].step(one, p[i : i + 1], vx[i : i + 1], np.zeros(1), np.full(1, 0.1), 0.005)
+            assert got[i] == pytest.approx(want[0], abs=1e-12)
+
+
+def test_drives_are_told_angle_and_a_bounded_speed_in_turn():
+    before = np.zeros((1, 2, 6))
+    target = before.copy()
+    target[0, 0, 2], target[0, 1, 3] = 0.01, 1.0
+    told = controls(target, before, 0.005)[0]
+    assert told[0::2] == pytest.approx(target.ravel())
+    assert told[2 * 2 + 1] == pytest.approx(0.8 * 2.0)
+    assert told[2 * 9 + 1] == pytest.approx(0.8 * 25.0)
+    assert (controls(target, None, 0.005)[0][1::2] == 0).all()

@@ -1,0 +1,30 @@
+import numpy as np
+
+from volition.train._gait_drive import Knocks, drive
+from volition.train._gait_herd import World
+
+
+def test_a_herd_walks_stops_and_is_measured():
+    track = drive(4, 7.0, lambda t: (1.0, 0.0, 0.0) if 0.5 < t < 3.5 else (0.0, 0.0, 0.0), World(), 2)
+    assert track.alive.all()
+    assert track.x[-1].min() > 0.8
+    assert track.standing[:20].all()
+    assert track.standing[-1].mean() >= 0.5
+    weight = track.load[track.between(0.2, 0.5)].sum(axis=2).mean()
+    assert 0.9 < weight / track.weight_n < 1.1
+    assert (track.power >= 0).all()
+    assert np.isinf(track.fell_s).all()
+
+
+def test_knocks_differ_between_bodies_and_not_between_runs():
+    knocks = Knocks(speed_m_s=0.3, turn_rad_s=0.3, kick_m_s=0.3, every_s=0.5)
+    a, b = (drive(2, 1.0, lambda t: (0.5, 0.0, 0.0), World(), 5, knocks) for _ in range(2))
+    assert (a.x == b.x).all()
+    assert a.x[-1, 0] != a.x[-1, 1]
+
+
+def test_the_hard_pushed_fall_and_are_left_lying():
+    far = np.array([3.0, 0.0])
+    track = drive(2, 2.0, lambda t: (0.0, 0.0, 0.0), World(), 1, pushes=[(0.2, 0 * far, far)])
+    assert track.alive.tolist() == [False, True]
+    assert 0.2 < track.fell_s[0] < 2.0
