@@ -33,7 +33,8 @@ def train(*args):
     return cli.main(["train", "decoder", "session.mat", *args])
 
 
-SMALL = ("--set", "units=16", "members=1", "least_steps=60", "dropout=0.1", "rate=0.01", "batch_bins=300")
+FIELDS = ("units=16", "members=1", "least_steps=60", "dropout=0.1", "rate=0.01", "batch_bins=300")
+SMALL = tuple(word for field in FIELDS for word in ("--set", field))
 
 
 def test_a_network_is_trained_scored_and_saved_as_onnx(session, tmp_path, capsys):

@@ -35,7 +35,7 @@ class Decoder:
         output: folder for the model; by default models/DECODER-NAME.
         target: what to decode: velocity, position, force, ... as the recording has it.
         share: of the recording (of its trials, where it has any) to learn from; the rest scores.
-        set: fields of the decoder's configuration, as in --set units=128 dropout=0.2.
+        set: one field of the decoder's configuration, as in `--set units=128`; may be given again.
         layout: name of a layout, or a layout file of your own.
         bin_ms: width of a bin, ms; by default the recording's own, and 20 for spike times.
         threads: cores to train on. More than one gains little, because batches are small, and changes the last digits.
@@ -48,7 +48,7 @@ class Decoder:
     output: Path | None = None
     target: str = "velocity"
     share: float = 0.8
-    set: tuple[str, ...] = ()
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     layout: str | None = None
     bin_ms: float | None = None
     threads: int = 1
