@@ -6,6 +6,7 @@ the other half, and compared with its spikes. The preset that is saved is fitted
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def main(options: Calibrate) -> int:
     if options.populations:
         _compared(options, recording, other)
     write_whole(output, preset.as_json())
-    print(f"{output}: a preset from {preset.about}; use it with --set brain.preset={output}")
+    print(f"{output}: a preset from {preset.about}; use it with --set brain.preset={shlex.quote(str(output))}")
     return 0
 
 
