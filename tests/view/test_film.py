@@ -90,3 +90,23 @@ def test_beyond_the_end_there_is_no_film(kept, tmp_path):
     with pytest.raises(InputError, match="nothing lies beyond"):
         film.save_film(tmp_path / "a.gif", PlayedRun(kept), 1000.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_who_stands_on_a_floor_is_shown_in_space_and_the_picture_goes_along(tmp_path):
+    from PIL import Image, ImageDraw
+
+    trunk = {"shape": "capsule", "size": [0.1, 0.4, 0], "pos": [0, 0, 0], "quat": [1, 0, 0, 0], "rgba": None, "body": 1}
+    floor = {"shape": "plane", "size": [0, 0, 0], "pos": [0, 0, 0], "quat": [1, 0, 0, 0], "rgba": None, "body": 0}
+    painter = Painter({"bodies": 2, "geoms": [floor, trunk]}, True, np.array([[-20.0, -20.0], [20.0, 20.0]]))
+    tops, middles = [], []
+    for x in (0.0, 5.0):
+        image = Image.new("RGB", (200, 200))
+        at, poses = np.array([x, 0, 0]), (np.array([[0, 0, 0], [x, 0, 0.5]]), np.tile([1.0, 0, 0, 0], (2, 1)))
+        painter.paint(ImageDraw.Draw(image), (0, 0, 200, 200), poses, at, np.array([x + 2, 0, 0]), 0.1)
+        pixels = np.asarray(image).astype(int)
+        blue = np.argwhere(pixels[:, :, 2] - pixels[:, :, 0] > 60)
+        tops.append(blue[:, 0].min())
+        middles.append(blue[:, 1].mean())
+        assert blue[:, 0].max() - blue[:, 0].min() > 80  # it fills the picture, though its workspace is 40 m wide
+    assert min(tops) > 5
+    assert middles[0] == pytest.approx(middles[1], abs=3)

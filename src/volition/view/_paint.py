@@ -136,13 +136,15 @@ class Painter:
 
     Args:
         scene: shapes, as `effector/_scene.py` gives them.
-        planar: whether the body moves in a plane.
+        planar: whether the controlled point has two coordinates.
         workspace: `[2, d]` m.
     """
 
     def __init__(self, scene: Mapping[str, Any], planar: bool, workspace: Float64) -> None:
         self._geoms = [g for g in scene["geoms"] if g["shape"] != "plane"]
-        self._planar, self._workspace = planar, np.zeros((2, 3))
+        self._flat = planar
+        self._planar = planar and len(self._geoms) == len(scene["geoms"])  # who stands on a floor is in space
+        self._workspace = np.zeros((2, 3))
         self._workspace[:, : workspace.shape[1]] = workspace[:, :3]
         self._offset: Float64 | None = None
         self._radius, self._ground = 1.0, 0.0
@@ -158,13 +160,13 @@ class Painter:
         return placed
 
     def _measure(self, placed: list[tuple[Float64, Float64]], at: Float64) -> None:
-        """Centre and size of the picture, from the workspace and the first pose."""
-        points = [self._workspace]
+        """Centre and size of the picture, from the first pose, and in the plane from the workspace."""
+        points = [self._workspace] if self._planar else []
         points += [cloud(g["shape"], g["size"]) @ turn.T + pos for g, (pos, turn) in zip(self._geoms, placed, strict=True)]
         every = np.concatenate(points)
         low, high = every.min(axis=0), every.max(axis=0)
         centre = (low + high) / 2
-        self._radius = float(np.linalg.norm(high - low)) / 2 or 1.0
+        self._radius = float(np.linalg.norm(high - low)) / 2 * (1.0 if self._planar else 1.3) or 1.0
         self._ground = float(low[2])
         self._offset = centre if self._planar else centre - at
 
@@ -192,7 +194,7 @@ class Painter:
             fallen = points - np.outer(points[:, 2] - self._ground, [0.25, 0.15, 1.0])
             _fill(draw, hull(camera.see(fallen)), SHADOW)
         order = sorted((-camera.far(points.mean(axis=0)), i) for i, points in enumerate(clouds))
-        around = np.column_stack([_RING, np.zeros(16)]) if self._planar else _BALL
+        around = np.column_stack([_RING, np.zeros(16)]) if self._flat else _BALL
         for moves in (False, True):
             if moves and size > 0:
                 _fill(draw, hull(camera.see(goal + around * size)), GOAL)
@@ -202,6 +204,7 @@ class Painter:
         if size > 0:
             ring = hull(camera.see(goal + around * size))
             draw.line([*ring, ring[0]], fill=GOAL, width=2)  # also where something hides it
+        if size > 0 and self._planar:
             tip, r = camera.see(at[None])[0], max(2.0, 0.008 * box[3])
             draw.ellipse((tip[0] - r, tip[1] - r, tip[0] + r, tip[1] + r), fill=TIP)
 

@@ -63,6 +63,7 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
 }
 _SWITCHES = frozenset({"oracle", "touch"})
 _MOST_NS = 300.0  # N s: a tackle by a heavy player
+_PUSH_NS = 20.0  # N s, of a body that does not say
 _NAME = 40  # characters of a component's name
 
 
@@ -248,7 +249,7 @@ class Encoder(Frames):
             "seed": loop.setup.seed,
             "clock": loop.config.clock,
             "dims": len(loop.last.body.position),
-            "push": float(getattr(loop.effector, "push_ns", 0.0)) if hasattr(loop.effector, "push") else 0.0,
+            "push": float(getattr(loop.effector, "push_ns", _PUSH_NS)) if hasattr(loop.effector, "push") else 0.0,
             "choices": dict(choices or {}),
         }
         super().__init__(shown if self._poses is not None else {**shown, "scene": None}, about)

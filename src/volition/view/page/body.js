@@ -50,13 +50,13 @@ export class Body {
     this.canvas = canvas;
     const gl = this.gl = canvas.getContext("webgl", { antialias: !inSoftware(), stencil: true, alpha: false });
     if (!gl) throw new Error("this browser has no WebGL");
-    this.planar = hello.dims < 3;
+    this.planar = hello.dims < 3 && !hello.scene.geoms.some((geom) => geom.shape === "plane"); // on a floor is in space
     this.share = 1; // of the resolution: less on a machine that cannot keep up
     this.workspace = hello.workspace;
     this.build(VERTEX, FRAGMENT);
     this.measure(hello);
     this.geoms = hello.scene.geoms.map((geom) => this.make(geom));
-    this.goal = { ...this.make({ shape: this.planar ? "cylinder" : "sphere", size: this.planar ? [1, 0.02] : [1], body: 0, rgba: null }), };
+    this.goal = { ...this.make({ shape: hello.dims < 3 ? "cylinder" : "sphere", size: hello.dims < 3 ? [1, 0.02] : [1], body: 0, rgba: null }), };
     const far = 40 * this.radius;
     this.floor = hello.scene.geoms.some((geom) => geom.shape === "plane")
       ? null : this.make({ shape: "plane", size: [far, far, 0], body: 0, rgba: null });
@@ -105,9 +105,11 @@ export class Body {
   }
 
   include(frame) {
-    const low = [...this.low], high = [...this.high], first = frame.position;
+    // A body in space fills the picture, not its workspace.
+    const alone = !this.planar && this.geoms.some((geom) => geom.extent && geom.body), far = [Infinity, Infinity, Infinity];
+    const low = alone ? far : [...this.low], high = alone ? far.map((v) => -v) : [...this.high], first = frame.position;
     for (const geom of this.geoms) {
-      if (!geom.extent) continue;
+      if (!geom.extent || (alone && !geom.body)) continue;
       const at = this.model(geom, frame);
       for (let i = 0; i < 3; i++) {
         const reach = geom.shape === "box" ? [0, 1, 2].reduce((s, c) => s + Math.abs(at[4 * c + i]) * geom.size[c], 0)
@@ -117,7 +119,7 @@ export class Body {
       }
     }
     this.centre = low.map((v, i) => (v + high[i]) / 2);
-    this.radius = Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]) / 2 || 1;
+    this.radius = (alone ? 1.25 : 1) * Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]) / 2 || 1;
     if (first.length) this.ground = this.floor ? low[2] - 0.002 * this.radius : 0;
     this.step = 10 ** Math.round(Math.log10(this.radius / 4));
     this.offset = this.centre.map((v, i) => v - frame.body[i]);

@@ -132,7 +132,8 @@ class Run {
     const { trials, outcomes, score, phases, whole } = this.contents, now = this.time, start = phases.at(-1)[0];
     const ends = trials.filter(([begin]) => begin > start).map(([begin]) => begin), over = ends.filter((end) => end <= now).length;
     const hits = outcomes.slice(0, over).filter(Boolean).length;
-    const note = !whole ? "reading the run …" : outcomes.length ? `whole run; so far hits: ${hits} of ${Math.min(over, outcomes.length)}` : "not kept: the run was cut short";
+    const kept = Object.keys(score).length ? "whole run" : "not kept: the run was cut short";
+    const note = !whole ? "reading the run …" : kept + (outcomes.length ? `; so far hits: ${hits} of ${Math.min(over, outcomes.length)}` : "");
     this.show.score(score, true, note);
   }
 
