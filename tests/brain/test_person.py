@@ -241,6 +241,27 @@ def test_a_seed_decides_everything_and_prepare_forgets():
     assert not np.array_equal(first[1], other[1])
 
 
+def test_with_a_velocity_goes_the_position_believed_so_much_earlier():
+    person = Person(PersonConfig(motor_noise=0.0, visual_delay_ms=0.0, velocity_lead_ms=121.0, position_lead_ms=81.0))
+    person.prepare(SETUP)
+    told = []
+    inner = person.population.step
+    person.population.step = lambda t, v, p, c: told.append((list(p), list(person.policy.believed))) or inner(t, v, p, c)
+    for k in range(6):
+        person.step(see((0.01 * k, 0.0), (0.08, 0.0)), SILENCE)
+    assert [p for p, _ in told[2:]] == [b for _, b in told[:-2]]
+
+
+def test_another_day_is_the_same_person():
+    days = [Person(PersonConfig(day=d)) for d in (0, 0, 1)]
+    for person in days:
+        person.prepare(SETUP)
+    first, again, later = (p.population.units.velocity for p in days)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, later)
+    assert np.array_equal(days[0].percept.threshold_ua, days[2].percept.threshold_ua)
+
+
 def test_time_and_shapes():
     person = Person()
     person.prepare(SETUP)
