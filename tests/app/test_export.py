@@ -20,9 +20,9 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("kind", ["html", "nwb", "mcap", "gif", "mp4"])
 def test_each_kind_is_written_under_the_runs_name_and_only_once(run, kind, tmp_path, monkeypatch, capsys):
     for kind_, name in (("mcap", "mcap"), ("gif", "PIL"), ("mp4", "imageio_ffmpeg")):
-        if kind == kind_:
-            if os.environ.get("VOLITION_TORCH") != "required":  # where everything is installed, nothing is skipped
-                pytest.importorskip(name, reason=f"{kind} needs {name}")
+        # Where everything is installed, nothing is skipped.
+        if kind == kind_ and os.environ.get("VOLITION_TORCH") != "required":
+            pytest.importorskip(name, reason=f"{kind} needs {name}")
     monkeypatch.chdir(tmp_path)
     seconds = {"seconds": 1.0} if kind in ("html", "gif", "mp4") else {}
     assert main(Export(run, kind, width=320, **seconds)) == 0
