@@ -57,9 +57,7 @@ def fit(recording: Recording, about: str = "") -> Preset:
     k = len(rest.factor_ms)
     drive_covariance = np.cov(drive[known].T)
     hz = np.exp(rates[enough]) * peakedness(found.weights, drive_covariance)
-    errors = np.zeros((len(fano), TUNING + k, TUNING + k))
-    errors[:, :TUNING, :TUNING] = found.covariance * np.maximum(fano, 1.0)[:, None, None]
-    errors[:, range(TUNING, TUNING + k), range(TUNING, TUNING + k)] = (rest.error * hz)[:, None]
+    errors = _errors(found.covariance * np.maximum(fano, 1.0)[:, None, None], rest.error * hz, k)
     spikes = counts[:, enough].sum(axis=0)
     sure = spikes >= min(_SURE_SPIKES, float(spikes.max()))
     theta = np.column_stack((found.weights, rest.loading * np.sqrt(hz)[:, None]))
@@ -91,6 +89,15 @@ def fit(recording: Recording, about: str = "") -> Preset:
         velocity_lead_ms=found.lead_ms,
         position_lead_ms=found.lead_ms - encoding.BEHIND_MS,
     )
+
+
+def _errors(tuning: Float64, loading: Float64, factors: int) -> Float64:
+    """Covariance of each unit's errors, `[n, d, d]`: of its tuning `[n, 5, 5]`, and one variance for all its loadings, `[n]`."""
+    d = TUNING + factors
+    out = np.zeros((len(tuning), d, d))
+    out[:, :TUNING, :TUNING] = tuning
+    out[:, range(TUNING, d), range(TUNING, d)] = loading[:, None]
+    return out
 
 
 def _moments(theta: Float64, errors: Float64, weights: Float64) -> tuple[Float64, Float64]:

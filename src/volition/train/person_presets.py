@@ -1,9 +1,9 @@
-"""Make the presets that ship: python -m volition.train.person_presets FILE [--out FOLDER].
+"""Make the preset `n1` from `utah_m1`: python -m volition.train.person_presets UTAH_M1.json [--out FOLDER].
 
-`utah_m1` is fitted to the recording (the M1 session of Stevenson et al. 2011, `m1_stevenson_2011.mat`). `n1` has the rates
-that were measured on 743 recordings of 5 s made with the N1's electrodes in monkey M1, and everything else from `utah_m1`:
-tuning and noise of a spike are assumed to be alike, because the published N1 recordings come without movement. Those in
-`volition/brain/presets` were made by this command.
+`utah_m1` is what `volition calibrate m1_stevenson_2011.mat --populations 0 --output utah_m1.json` saves (the M1 session of
+Stevenson et al. 2011). `n1` has the rates that were measured on 743 recordings of 5 s made with the N1's electrodes in monkey
+M1, and everything else from `utah_m1`: tuning and noise of a spike are assumed to be alike, because the published N1 recordings
+come without movement. Those in `volition/brain/presets` were made by these commands.
 """
 
 from __future__ import annotations
@@ -35,25 +35,21 @@ def n1(utah: Preset) -> Preset:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fit and write both."""
-    from volition.io.read import read
-    from volition.train.person_compare import calibrated
-
+    """Read one, write the other."""
     parser = argparse.ArgumentParser(
         prog="python -m volition.train.person_presets", description=(__doc__ or "").split("\n", 1)[0]
     )
-    parser.add_argument("file", type=Path, help="the recording that utah_m1 is fitted to")
-    parser.add_argument("--out", type=Path, default=Path(), help="where the two presets go (default: here)")
+    parser.add_argument("file", help="the preset utah_m1")
+    parser.add_argument("--out", type=Path, default=Path(), help="where n1.json goes (default: here)")
     args = parser.parse_args(argv)
     try:
-        utah = calibrated(read(args.file))
+        made = n1(Preset.load(args.file))
         args.out.mkdir(parents=True, exist_ok=True)
-        for name, preset in (("utah_m1", utah), ("n1", n1(utah))):
-            (args.out / f"{name}.json").write_text(preset.as_json(), encoding="utf-8")
-            print(f"{args.out / name}.json: {preset.about}")
+        (args.out / "n1.json").write_text(made.as_json(), encoding="utf-8")
     except (VolitionError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    print(f"{args.out / 'n1.json'}: {made.about}")
     return 0
 
 
