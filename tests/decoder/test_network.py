@@ -46,6 +46,7 @@ def one_thread():
 
 
 def weights_of(cls, config, features, outputs, decays=(), seed=0):
+    config = cls.sized(config, features)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = cls.module()(features * (1 + len(decays)) + 1, outputs, config)
@@ -280,7 +281,7 @@ def test_what_is_no_network_is_refused():
     with pytest.raises(InputError, match="bytes"):
         decoder.restore({"onnx": np.zeros((2, 2))})
     rng = np.random.default_rng(0)
-    other = Gru.write(weights_of(Gru, GRU, 6, 3), scale_of(rng, 6, 3), (), GRU)
+    other = Gru.write(weights_of(Gru, GRU, 6, 3), scale_of(rng, 6, 3), (), Gru.sized(GRU, 6))
     with pytest.raises(InputError, match="6 features and 3 intents"):
         decoder.restore({"onnx": np.frombuffer(other, np.uint8)})
     g = _graph.Graph()
