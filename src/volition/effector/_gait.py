@@ -129,6 +129,8 @@ class Gait:
         self.heading += turn * dt
         off_course = np.clip(np.remainder(self.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
         self.heading = e.yaw + off_course
+        # In a turn: what the body has to turn at to be back on course in a second; straight on this would only add noise.
+        turn = turn + off_course * np.minimum(1.0, np.abs(turn) / 0.3)
         phase = np.stack((self.phase, self.phase + 0.5), axis=1)
         phase -= np.floor(phase)
         d2 = d[:, None]

@@ -8,11 +8,10 @@ from math import hypot
 import numpy as np
 
 from volition.errors import ConfigError
-from volition.signal import NS_PER_S, BodyState, Float64, Intent, Touch
+from volition.signal import NS_PER_MS, NS_PER_S, BodyState, Float64, Intent, Touch
 from volition.stage import Port, Setup, Spec
 
 _INTENT = ("reach.x", "reach.y", "select")
-_CLICK = 0.5
 _VISCOSITY = 40.0  # N s/m, that of the arm's fingertip
 
 
@@ -25,10 +24,15 @@ class CursorConfig:
             for the usual 8 cm centre-out (Gilja et al. 2012).
         max_speed_m_s: speed limit, m/s. A minimum-jerk movement peaks at 1.88 D/T (Flash & Hogan 1985): 0.3 m/s for 8 cm
             in 0.5 s, an able hand. Faster than that, a visual delay of 0.2 s alone means 6 cm of unseen movement.
+        click: "select" from which on a click begins; it lasts until half of that (a decoder's answer flickers: hysteresis
+            keeps one click one). Least squares makes rare events small: 0.2-0.3 suits a linear decoder better than 0.5.
+        click_rest_ms: for so long after a click no other begins, ms (assumption: a double click by hand takes 100-500).
     """
 
     half_width_m: float = 0.1
     max_speed_m_s: float = 0.3
+    click: float = 0.5
+    click_rest_ms: float = 200.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -36,14 +40,18 @@ class CursorConfig:
             raise ConfigError(f"cursor: half_width_m must be positive, got {self.half_width_m}")
         if not 0 < self.max_speed_m_s < float("inf"):
             raise ConfigError(f"cursor: max_speed_m_s must be positive, got {self.max_speed_m_s}")
+        if not 0 < self.click <= 1:
+            raise ConfigError(f"cursor: click must lie above 0 and up to 1, got {self.click}")
+        if not 0 <= self.click_rest_ms < float("inf"):
+            raise ConfigError(f"cursor: click_rest_ms must not be negative, got {self.click_rest_ms}")
 
 
 class Cursor:
     """A point without mass.
 
     `p' = clip(p + dt v min(1, vmax/|v|))`: the velocity is shortened as a vector, so its direction stays; the position stops
-    at the edges, and the velocity reported is the one that came true. An intent "select" of 0.5 or more is a click. It feels
-    nothing. It starts in the centre.
+    at the edges, and the velocity reported is the one that came true. An intent "select" of `click` or more is a
+    click, until it falls below half of that. It feels nothing. It starts in the centre.
     """
 
     Config = CursorConfig
@@ -61,6 +69,7 @@ class Cursor:
     def _rest(self) -> None:
         self._t_ns, self._x, self._y = 0, 0.0, 0.0
         self._vx, self._vy, self._select = 0.0, 0.0, 0.0
+        self._ready_ns = 0
 
     def prepare(self, setup: Setup) -> None:
         """Back to the centre, at rest."""
@@ -77,9 +86,17 @@ class Cursor:
         y = min(half, max(-half, self._y + vy * dt))
         self._vx, self._vy = (x - self._x) / dt, (y - self._y) / dt
         self._x, self._y = x, y
-        self._select = 1.0 if select >= _CLICK else 0.0
         self._t_ns += round(dt * NS_PER_S)
+        self._press(select)
         return Touch(self._t_ns, self._none), self.state()
+
+    def _press(self, select: float) -> None:
+        """Begin, hold or end a click."""
+        if self._select:
+            if select < self.config.click / 2:
+                self._select, self._ready_ns = 0.0, self._t_ns + round(self.config.click_rest_ms * NS_PER_MS)
+        elif select >= self.config.click and self._t_ns >= self._ready_ns:
+            self._select = 1.0
 
     def push(self, impulse: Float64) -> None:
         """Displaced by an impulse (N s): without mass, in a medium of viscosity b, it yields `J / b`."""
