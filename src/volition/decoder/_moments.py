@@ -41,6 +41,14 @@ class Tuning:
         """Part of the way to another."""
         return Tuning(self.B + share * (other.B - self.B), self.Q + share * (other.Q - self.Q))
 
+    def at_rates(self, ratio: Float64) -> Tuning:
+        """With the firing rates multiplied: what follows the intention grows with the rate, and variance with it."""
+        root = np.sqrt(ratio)
+        Q = self.Q * ratio if self.Q.ndim == 1 else self.Q * root * root[:, None]
+        B = self.B * ratio
+        B[-1] = self.B[-1]
+        return Tuning(B, Q)
+
 
 class Moments:
     """The sums; `T` is a matrix up to `FULL` channels, above that its diagonal."""
@@ -84,22 +92,6 @@ class Moments:
         else:
             self.T += zw.T @ z
             self.T[np.diag_indices_from(self.T)] += unknown
-
-    def centred(self) -> Moments:
-        """About the means: what is left when every rate at rest is taken off (the last row of R and S is 0 then)."""
-        n = max(self.n, 1e-9)
-        r, z = self.R[:, -1], self.S[-1]
-        T = self.T - (z * z if self.T.ndim == 1 else np.outer(z, z)) / n
-        return Moments(self.n, self.R - np.outer(r, r) / n, self.S - np.outer(r, z) / n, T)
-
-    def about(self, s: Float64, z: Float64) -> Moments:
-        """Centred moments with these means, `s` `[m]` (1 at its end) and `z` `[channels]`: the inverse of `centred`."""
-        T = self.T + self.n * (z * z if self.T.ndim == 1 else np.outer(z, z))
-        return Moments(self.n, self.R + self.n * np.outer(s, s), self.S + self.n * np.outer(s, z), T)
-
-    def plus(self, other: Moments) -> Moments:
-        """The sums of both."""
-        return Moments(self.n + other.n, self.R + other.R, self.S + other.S, self.T + other.T)
 
     def solve(self, penalty: float) -> Tuning:
         """The model that these sums make most likely, with a ridge (in bins) on all but the mean."""

@@ -85,6 +85,10 @@ class Normaliser:
         """Normalised `[..., features]`; what is undefined stays so."""
         return np.asarray((x - self.mean) / self._sd, np.float64)
 
+    def counts(self, z: Float64) -> Float64:
+        """Back to counts."""
+        return np.asarray(self.mean + self._sd * z)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """For keeping."""
         return dict(zip(ARRAYS, (self.mean, self.variance, self._least), strict=True))

@@ -16,8 +16,24 @@ from volition.decoder.kalman import Kalman
 from volition.signal import Bool, Float32, Float64
 
 Label = Callable[[Float64], tuple[Float64, Float64]]
-_ROUNDS = 2  # of labels and model in turn; each new window begins where the last one ended
-ARRAYS = ("B", "Q", "frame_mean", "frame_scale", "correlation", "shrinkage", "noise", "n", "R", "S", "T")
+_ROUNDS = 2  # of labels and rates in turn; each new window begins where the last one ended
+_WORTH = 250.0  # bins that the rates of the session before count for
+_RANGE = (0.2, 5.0)  # of changes of rate that are believed to change the modulation as much
+ARRAYS = (
+    "B",
+    "Q",
+    "labelled_B",
+    "labelled_Q",
+    "frame_mean",
+    "frame_scale",
+    "correlation",
+    "shrinkage",
+    "noise",
+    "n",
+    "R",
+    "S",
+    "T",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +56,6 @@ class Labelled:
     weight: Float64
     past: Ints
     known: Float64
-
-    def first(self, bins: int) -> Labelled:
-        """The oldest bins."""
-        z, mask, y, weight, past, known = (
-            getattr(self, name)[:bins] for name in ("z", "mask", "y", "weight", "past", "known")
-        )
-        return Labelled(z, mask, y, weight, past, known)
 
 
 class Rows:
@@ -93,7 +102,8 @@ class Relearner:
         self._live = np.asarray(learnt["y_live"], bool)
         k = int(self._live.sum())
         self._n = len(learnt["A"])
-        self._base: Moments | None = None  # what was known before the bins that `infer` still looks at
+        self.labelled = Tuning(kept["labelled_B"], kept["labelled_Q"])
+        self._before: Float64 | None = None  # rates at rest of the session before
         self._order = self._n // k if k else 1
 
     @classmethod
@@ -103,13 +113,14 @@ class Relearner:
         n, channels = len(learnt["A"]) + data.known.shape[1] + 1, learnt["C"].shape[0]
         moments = Moments.none(n, channels)
         tuning = Tuning(np.zeros((n, channels)), np.ones(moments.T.shape))
-        arrays = {"B": tuning.B, "Q": tuning.Q, "frame_mean": learnt["mean"], "frame_scale": learnt["scale"]}
+        arrays = {"labelled_B": tuning.B, "labelled_Q": tuning.Q}
+        arrays |= {"B": tuning.B, "Q": tuning.Q, "frame_mean": learnt["mean"], "frame_scale": learnt["scale"]}
         arrays |= {"correlation": np.zeros((0, 0)), "shrinkage": np.array(chosen.get("shrinkage", 1.0))}
         arrays |= {"noise": np.array(chosen.get("noise", 1.0)), **moments.arrays()}
         new = cls(core, arrays, penalty)
         if learnt["y_live"].any():
             new._gather(new.moments, data, None)
-            new.tuning = new.moments.solve(penalty)
+            new.tuning = new.labelled = new.moments.solve(penalty)
             if new.tuning.Q.ndim == 1:  # too many channels to learn more than variances later: what goes with what, stays
                 sd = np.sqrt(new.tuning.Q)
                 new._correlation = learnt["V"] * sd[:, None] * sd
@@ -135,7 +146,13 @@ class Relearner:
         w = data.weight[rows][:, None] * ~data.mask[rows]
         off = np.where(data.mask[rows], 0.0, data.z[rows] - self._mean - expected)
         total = w.sum(0)
-        return (w * off).sum(0) / np.maximum(total, 1e-9), total
+        return np.asarray((w * off).sum(0) / np.maximum(total, 1e-9)), total
+
+    @property
+    def rest(self) -> Float64:
+        """Mean of the features while nothing is wanted, `[features]`."""
+        shift = np.divide(self.tuning.B[-1], self._scale, out=np.zeros_like(self._scale), where=self._scale > 0)
+        return np.asarray(self._mean + shift)
 
     @property
     def of_position(self) -> Float64:
@@ -151,46 +168,45 @@ class Relearner:
         self._gather(self.moments, aged, self.tuning)
         self._install(self.moments.solve(self._penalty))
 
-    def infer(self, data: Labelled, label: Label, leaving: int, forget: float, recent: float) -> None:
-        """Labels and model in turn (expectation maximisation), from what was known before and these bins.
-
-        Tuning and noise are pooled over all data about the mean of each stretch; the rates at rest are those of these bins
-        alone, the newest most. So rates may change fast, and tuning slowly.
+    def infer(self, data: Labelled, label: Label, rates: Callable[[Float64], Float64], recent: float) -> None:
+        """Labels from what is decoded, and rates from the labels, in turn (expectation maximisation).
 
         Args:
             data: the bins looked at, with whatever labels.
             label: what was wanted, and how sure that is, given what is decoded.
-            leaving: the oldest so many bins will not be looked at again: with the labels they have now they count as known.
-            forget: what is known forgets by a factor a bin.
-            recent: by how much less the rates of each earlier bin count.
+            rates: as in `follow`.
+            recent: as in `follow`.
         """
-        if self._base is None:
-            self._base = self.moments.centred()
         twin = Kalman(self._core.config)
         twin.restore(self._core.arrays())
-        age = recent ** np.arange(len(data.z) - 1, -1, -1.0)
-        segments, total = np.cumsum(data.past == 1), self._base
+        segments = np.cumsum(data.past == 1)
         for _ in range(_ROUNDS):
             out = twin.predict(data.z - data.known @ self.of_position, data.mask, segments)
             y, weight = label(out.astype(np.float64))
-            data = replace(data, y=y, weight=weight)
-            total = self._base.plus(self._summed(data).centred())
-            now = self._summed(replace(data, weight=weight * age))
-            if now.n < 1:
-                return
-            total = total.about(now.R[-1] / now.n, now.S[-1] / now.n)
-            self.tuning = total.solve(self._penalty)
+            self.follow(replace(data, y=y, weight=weight), rates, recent)
             twin.exchange(self._observation())
-        self.moments = total
-        self._core.exchange(self._observation())
-        if leaving:
-            self._base.forget(forget**leaving)
-            self._base = self._base.plus(self._summed(data.first(leaving)).centred())
 
-    def _summed(self, data: Labelled) -> Moments:
-        moments = Moments.none(*self.moments.S.shape)
-        self._gather(moments, data, self.tuning)
-        return moments
+    def follow(self, data: Labelled, rates: Callable[[Float64], Float64], recent: float) -> None:
+        """Rates at rest from labelled bins; what else is known of the tuning stays.
+
+        In a log-linear neuron (Truccolo et al. 2005, J Neurophysiol 93:1074) modulation is a multiple of the rate, and so is
+        a Poisson variance: both are scaled with the rate.
+
+        Args:
+            data: the bins looked at.
+            rates: firing rates of features whose mean at rest is given, in units of the rate at the last fit to labels.
+            recent: by how much less each earlier bin counts.
+        """
+        if self._before is None:
+            self._before = self.tuning.B[-1].copy()
+        age = recent ** np.arange(len(data.z) - 1, -1, -1.0)
+        off, bins = self.residual(replace(data, weight=data.weight * age))
+        rest = self.tuning.B[-1] + off * self._scale
+        rest = (bins * rest + _WORTH * self._before) / (bins + _WORTH)
+        back: Float64 = np.divide(rest, self._scale, out=np.zeros_like(rest), where=self._scale > 0)
+        self.tuning = self.labelled.at_rates(np.clip(rates(self._mean + back), *_RANGE))
+        self.tuning.B[-1] = rest
+        self._core.exchange(self._observation())
 
     def smooth(self, data: Labelled, keep: float) -> None:
         """SmoothBatch: the parameters move towards those of this batch, of which `1 - keep` is taken."""
@@ -200,7 +216,7 @@ class Relearner:
 
     def _install(self, tuning: Tuning) -> None:
         """Give the filter a new model."""
-        self.tuning, self._base = tuning, None
+        self.tuning = self.labelled = tuning
         self._core.exchange(self._observation())
 
     def _observation(self) -> dict[str, NDArray[Any]]:
@@ -218,6 +234,8 @@ class Relearner:
         return {
             "B": self.tuning.B,
             "Q": self.tuning.Q,
+            "labelled_B": self.labelled.B,
+            "labelled_Q": self.labelled.Q,
             "frame_mean": self._mean,
             "frame_scale": self._scale,
             "correlation": self._correlation,

@@ -1,7 +1,7 @@
 """Which target the person had in mind, told afterwards from how the cursor was pushed: labels without knowing the goals.
 
 Probabilistic retrospective inference of targets (PRI-T, Wilson et al. 2023, bioRxiv 2023.02.03.527022): a hidden Markov
-model whose states are the cells of a grid over the workspace. The target stays (probability .999 a bin of 20 ms) or jumps
+model whose states are the cells of a grid over the workspace. The target stays or jumps
 anywhere. There only the direction of the decoded velocity speaks, von Mises about the direction to the target with a kappa
 that falls close to it. Here the whole velocity v does, about what an ideal user would do from p towards h, so that a cursor
 that is let rest tells that its target is near:
@@ -11,19 +11,46 @@ that is let rest tells that its target is near:
 g is the decoder's gain (regression shrinks). At full speed this is von Mises with concentration kappa. Forward and backward
 passes give the probability of every target at every time; the label is the mean of u over them, and its weight
 (1 - (E|u|^2 - |Eu|^2) / top^2)^2: 1 where all likely targets ask for the same.
+
+Where targets are not inferred, they lie anywhere: the mean of u over all cells depends on nothing that was decoded, so that
+no error of the decoder can confirm itself (`anywhere`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from volition.signal import Float64
 
-STAY, STAY_S = 0.999, 0.02  # a target stays with this probability for so long
+STAY_S = 1.5  # how long a target stays, on average
 POOL_S = 0.1  # decoded velocities are pooled over so long: neighbouring bins say nearly the same
 _CELLS = {1: 20, 2: 20, 3: 8}  # along each axis
+
+
+class Field:
+    """Where the controlled point may be: positions in m, and -1..1 over the workspace.
+
+    Args:
+        workspace: `[2, D]`, m.
+        axes: those that are steered.
+    """
+
+    def __init__(self, workspace: Float64, axes: Sequence[int]) -> None:
+        self.space = np.asarray(workspace, np.float64)[:, list(axes)]
+        self._axes = list(axes)
+
+    def place(self, position: Float64) -> Float64:
+        """-1..1 on the steered axes, from a position of the body."""
+        low, high = self.space
+        return np.asarray((2 * position[self._axes] - low - high) / (high - low))
+
+    def at(self, place: Float64) -> Float64:
+        """Back to m."""
+        low, high = self.space
+        return np.asarray((low + high + place * (high - low)) / 2)
 
 
 class Targets:
@@ -50,6 +77,11 @@ class Targets:
         distance = np.linalg.norm(offset, axis=2, keepdims=True)
         return np.asarray(self._top * offset / np.maximum(distance, self._slow))
 
+    def anywhere(self, position: Float64) -> Float64:
+        """The mean over all targets of what an ideal user would do at each position, `[positions, d]`, m/s."""
+        chunks = np.array_split(position, 1 + len(position) // 500)
+        return np.concatenate([self._ideal(chunk).mean(1) for chunk in chunks])
+
     def log_likelihood(self, position: Float64, velocity: Float64) -> Float64:
         """Of every cell at every time, `[times, cells]`, up to what is the same for all cells."""
         off = velocity[:, None] / self._gain - self._ideal(position)
@@ -59,7 +91,7 @@ class Targets:
         """Probability of every cell at every time given all of the times, `[times, cells]`."""
         like = self.log_likelihood(position, velocity)
         like = np.exp(like - like.max(1, keepdims=True))
-        stay = STAY ** (step_s / STAY_S)
+        stay = math.exp(-step_s / STAY_S)
         jump = (1 - stay) / len(self.cells)
         forward: Float64 = np.empty_like(like)
         p = np.full(len(self.cells), 1 / len(self.cells))
@@ -96,3 +128,15 @@ class Targets:
         weight = np.maximum(0.0, 1 - spread / self._top**2) ** 2
         back = np.repeat(np.arange(whole), pool)[: len(position)]
         return label[back], weight[back]
+
+    def label(
+        self, y: Float64, reach: Sequence[int], position: Float64, bin_s: float
+    ) -> Callable[[Float64], tuple[Float64, Float64]]:
+        """`labels` as a function of everything that is decoded, `[bins, k]`; what is no movement is taken from `y`."""
+
+        def given(out: Float64) -> tuple[Float64, Float64]:
+            wanted = y.copy()
+            wanted[:, list(reach)], weight = self.labels(position, out[:, list(reach)], bin_s)
+            return wanted, weight
+
+        return given

@@ -1,11 +1,12 @@
-"""Kalman filter that stays good over days: follows rates, infers targets, aligns latents, or learns from labels.
+"""Kalman filter that stays good over days: follows rates, infers targets, aligns latents, learns from labels.
 
 A velocity Kalman filter (`kalman.py`) behind a running normalisation. How it adapts depends on what the loop tells it
 (`LoopConfig.adapt`) and on the configuration:
 
-    unsupervised  normalise    follows mean and scale of each feature (`_normalise.py`)
-                  infer        that, and infers from where the cursor was pushed what the targets were (`_targets.py`), and
-                               learns from these labels
+    unsupervised  rates        follows the rates at rest, and with them depth of tuning and noise: what the person wants at
+                               a place is taken to be the mean over targets anywhere (`_targets.py`, `_relearn.py`)
+                  infer        the same with the targets inferred from where the cursor was pushed
+                  normalise    follows mean and scale of each feature, whatever is wanted (`_normalise.py`)
                   stabilise    that, and aligns latents by stable electrodes (`_stabilise.py`)
     supervised    rml          learns from the labels it is given by recursive maximum likelihood (`_moments.py`)
                   smoothbatch  learns from each batch of them, and moves part of the way
@@ -28,11 +29,11 @@ from volition.decoder._drift import Drift
 from volition.decoder._normalise import ARRAYS as FRONT
 from volition.decoder._normalise import Normaliser
 from volition.decoder._relearn import ARRAYS as LEARNER
-from volition.decoder._relearn import Label, Labelled, Relearner, Rows
+from volition.decoder._relearn import Labelled, Relearner, Rows
 from volition.decoder._sequence import agree, inputs, saved, shaped, training, unfitted
 from volition.decoder._stabilise import ARRAYS as ALIGNER
 from volition.decoder._stabilise import Aligner
-from volition.decoder._targets import Targets
+from volition.decoder._targets import Field, Targets
 from volition.decoder.kalman import Kalman, KalmanConfig
 from volition.errors import ConfigError, InputError
 from volition.signal import NS_PER_S, BodyState, Bool, Float32, Float64
@@ -41,7 +42,7 @@ from volition.stage import Port, Setup, Spec
 _AXES = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
 _CORE = "core_"  # before the names of the filter's own arrays
 _KALMAN = ("mean", "y_mean", "y_sd", "y_live", "A", "W", "S", "C", "V", "scale", "lead")
-_KEPT = ("first_mean", "first_sd", "drift_axes", "drift_mean", "drift_cov", "drift_limit", "top_speed", "gain")
+_KEPT = ("first_mean", "first_sd", "drift_axes", "drift_mean", "drift_cov", "drift_limit", "top_speed", "gain", "rest")
 _PENALTY = 1.0  # ridge on the tuning, in bins
 
 
@@ -50,15 +51,15 @@ class AdaptiveConfig:
     """How it adapts.
 
     Attributes:
-        unsupervised: "infer", "stabilise", "normalise" or "off".
+        unsupervised: "rates", "infer", "stabilise", "normalise" or "off".
         supervised: "rml", "smoothbatch" or "off".
         normalise_s: half-life of the mean rates (of mean and scale in "normalise" and "stabilise"), s.
         half_life_s: half-life of what was learnt from labels (infer, rml, smoothbatch), in s of data (1.5-5 min: Orsborn et
             al. 2012, Dangi et al. 2014).
         update_s: rml: the model is renewed so often, s.
         batch_s: smoothbatch: length of a batch, s (40-100 s: Orsborn et al. 2012).
-        window_s: infer and stabilise: the model is renewed so often, s.
-        memory_s: infer: so much is looked at again each time, s.
+        window_s: rates, infer and stabilise: the model is renewed so often, s.
+        memory_s: rates and infer: so much is looked at each time, s.
         kappa: infer: concentration of decoded directions about the target's (2-8: Wilson et al. 2023).
         slow_m: an ideal user slows in proportion below this distance, m (as `task.slow_m` of reach).
         latents: factors of "stabilise" (10: Degenhart et al. 2020).
@@ -67,7 +68,7 @@ class AdaptiveConfig:
         shrinkages: share by which the noise covariance is shrunk towards its diagonal, chosen on held-out blocks.
     """
 
-    unsupervised: str = "infer"
+    unsupervised: str = "rates"
     supervised: str = "rml"
     normalise_s: float = 90.0
     half_life_s: float = 150.0
@@ -84,8 +85,9 @@ class AdaptiveConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.unsupervised not in ("infer", "stabilise", "normalise", "off"):
-            raise ConfigError(f"unsupervised must be 'infer', 'stabilise', 'normalise' or 'off', got {self.unsupervised!r}")
+        ways = ("rates", "infer", "stabilise", "normalise", "off")
+        if self.unsupervised not in ways:
+            raise ConfigError(f"unsupervised must be one of {', '.join(ways)}, got {self.unsupervised!r}")
         if self.supervised not in ("rml", "smoothbatch", "off"):
             raise ConfigError(f"supervised must be 'rml', 'smoothbatch' or 'off', got {self.supervised!r}")
         for name in (
@@ -157,8 +159,8 @@ class Adaptive:
         if self.fitted:
             agree("adaptive decoder", (self._features, self._outputs), setup)
         self._features, self._outputs, self._setup = setup.features, len(setup.intent), setup
-        self._reach = [i for i, name in enumerate(setup.intent) if name in _AXES]
-        self._axes = [_AXES[setup.intent[i]] for i in self._reach if _AXES[setup.intent[i]] < setup.workspace.shape[1]]
+        self._reach = [i for i, name in enumerate(setup.intent) if _AXES.get(name, 99) < setup.workspace.shape[1]]
+        self._field = Field(setup.workspace, [_AXES[setup.intent[i]] for i in self._reach])
         self.spec = Spec(Port(setup.features, "1/bin"), Port(len(setup.intent), "", setup.intent), setup.bin_ns)
         if self.fitted:
             self._take(self.arrays())
@@ -171,7 +173,7 @@ class Adaptive:
 
     def _centre(self, bins: int) -> Float64:
         """Positions where none are known."""
-        return np.zeros((bins, len(self._axes)))
+        return np.zeros((bins, self._field.space.shape[1]))
 
     @property
     def _aligning(self) -> bool:
@@ -204,6 +206,7 @@ class Adaptive:
         gone = np.zeros(given.shape, bool) if away is None else away
         learner = Relearner.of(self._core, Labelled(given, gone, y, np.ones(len(y)), past, self._centre(len(y))), _PENALTY)
         arrays |= {**{_CORE + name: a for name, a in self._core.arrays().items()}, **learner.arrays()}
+        arrays["rest"] = front.mean if self._aligning else front.counts(learner.rest)
         arrays["gain"] = np.array(self._gain_of(self._core.predict(given, away, segments), y))
         arrays["top_speed"] = np.array(np.linalg.norm(y[:, self._reach], axis=1).max() if self._reach else 0.0)
         return self._take(arrays)
@@ -232,16 +235,11 @@ class Adaptive:
             self._front.update(*seen)
         if way in ("normalise", "off"):
             return
-        self._rows.add(*used, self._place(body), out if aim is None else aim, self._border)
+        self._rows.add(*used, self._field.place(body.position), out if aim is None else aim, self._border)
         self._border = False
         seconds = {"rml": c.update_s, "smoothbatch": c.batch_s}.get(way, c.window_s)
         if self._rows.fresh * self._setup.bin_ns >= seconds * NS_PER_S:
             self._renew(way)
-
-    def _place(self, body: BodyState) -> Float64:
-        """Where the body is on the axes of the reach, -1..1 over the workspace."""
-        low, high = self._setup.workspace[:, self._axes]
-        return np.asarray((2 * body.position[self._axes] - low - high) / (high - low))
 
     def _renew(self, way: str) -> None:
         """Learn from a window of bins."""
@@ -252,37 +250,41 @@ class Adaptive:
             self._aligner.follow(data.z, data.mask, forget)
             rows.used(0)
             return
-        if way == "infer":
-            keep = round(c.memory_s / bin_s)
-            leaving = max(0, len(data.z) - keep)
-            self._learner.infer(data, self._labels(data), leaving, forget, 2 ** (-bin_s / c.normalise_s))
-            rows.used(keep)
+        if way in ("rates", "infer"):
+            recent, targets = 2 ** (-bin_s / c.normalise_s), self._targets()
+            at = self._field.at(data.known)
+            if way == "infer":
+                self._learner.infer(data, targets.label(data.y, self._reach, at, bin_s), self._rates, recent)
+            else:
+                data.y[:, self._reach] = targets.anywhere(at)
+                self._learner.follow(data, self._rates, recent)
+            rows.used(round(c.memory_s / bin_s))
         elif way == "smoothbatch":
             self._learner.smooth(data, forget ** len(data.z))
             rows.used(0)
+            self._rest = self._front.counts(self._learner.rest)
         else:
             off, bins = self._learner.residual(data)
             if self._aligner is None:
                 data = replace(data, z=self._front.shift(off, bins, data.z))
             self._learner.recursive(data, forget)
             rows.used(0)
+            self._rest = self._front.counts(self._learner.rest)
         self._of_place = self._learner.of_position
 
-    def _labels(self, data: Labelled) -> Label:
-        """What the targets that the person most likely had in mind asked for, given what is decoded."""
-        c, reach = self.config, self._reach
-        if not reach or self._top_speed <= 0:
-            raise ConfigError("adaptive: targets can be inferred only where reach.x, reach.y or reach.z is decoded")
-        space = self._setup.workspace[:, self._axes]
-        targets = Targets(space, self._top_speed, c.slow_m, c.kappa, self._gain)
-        at = space.mean(0) + data.known * (space[1] - space[0]) / 2
+    def _rates(self, rest: Float64) -> Float64:
+        """Rates at rest in units of those at the last fit to labels; latents have no rates."""
+        if self._aligner is not None:
+            return np.ones(len(rest))
+        least = 0.01 * self._first_sd
+        return np.asarray(np.maximum(self._front.counts(rest), least) / np.maximum(self._rest, least))
 
-        def label(out: Float64) -> tuple[Float64, Float64]:
-            y = data.y.copy()
-            y[:, reach], weight = targets.labels(at, out[:, reach], self._setup.bin_ns / NS_PER_S)
-            return y, weight
-
-        return label
+    def _targets(self) -> Targets:
+        """What an ideal user would do, and where."""
+        c = self.config
+        if not self._reach or self._top_speed <= 0:
+            raise ConfigError("adaptive: targets can be guessed only where reach.x, reach.y or reach.z is decoded")
+        return Targets(self._field.space, self._top_speed, c.slow_m, c.kappa, self._gain)
 
     # --- running ---
 
@@ -293,7 +295,7 @@ class Adaptive:
         seen: Float64 = np.asarray(x, np.float64)
         z = self._front.apply(seen)
         given, away = (z, mask) if self._aligner is None else (self._aligner.latents(z, mask), self._nothing)
-        known: Any = given if self._told is None else given - self._place(self._told[0]) @ self._of_place
+        known: Any = given if self._told is None else given - self._field.place(self._told[0].position) @ self._of_place
         out = self._core.step(known, away)
         self._drift.add((np.where(mask, self._first_mean, seen) - self._first_mean) / self._first_sd)
         if self._told is not None:
@@ -328,7 +330,8 @@ class Adaptive:
             return {}
         core = {_CORE + name: a for name, a in self._core.arrays().items()}
         aligned = {} if self._aligner is None else self._aligner.arrays()
-        return {**self._fixed, **core, **self._learner.arrays(), **self._front.arrays(), **aligned}
+        every = {**self._fixed, "rest": self._rest, **core, **self._learner.arrays(), **self._front.arrays(), **aligned}
+        return {name: np.array(a) for name, a in every.items()}  # what goes on adapting is not what was kept
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take it back.
@@ -341,13 +344,14 @@ class Adaptive:
         given = saved("adaptive decoder", arrays, names)
         channels, outputs = given["running_mean"].size, given["core_y_mean"].size
         n, width = len(np.atleast_1d(given["core_A"])), given["core_mean"].size
-        shapes = dict.fromkeys((*FRONT, "first_mean", "first_sd"), (channels,)) | {
+        shapes = dict.fromkeys((*FRONT, "first_mean", "first_sd", "rest"), (channels,)) | {
             "core_C": (width, n),
             "top_speed": (),
             "gain": (),
         }
         m = len(np.atleast_1d(given["B"]))
-        shapes |= {"B": (m, width), "S": (m, width), "R": (m, m), "T": given["Q"].shape}
+        shapes |= {"B": (m, width), "S": (m, width), "R": (m, m), "T": given["Q"].shape, "labelled_Q": given["Q"].shape}
+        shapes["labelled_B"] = (m, width)
         shapes |= dict.fromkeys(("frame_mean", "frame_scale"), (width,))
         axes = given["drift_mean"].size
         shapes |= {"drift_axes": (channels, axes), "drift_cov": (axes, axes), "drift_limit": ()}
@@ -382,6 +386,7 @@ class Adaptive:
         self._nothing = np.zeros(self._width, bool)
         self._drift = Drift(arrays, max(2, round(c.drift_s / bin_s)))
         self._first_mean, self._first_sd = arrays["first_mean"], arrays["first_sd"]
+        self._rest = np.array(arrays["rest"], np.float64)
         self._top_speed, self._gain = float(arrays["top_speed"]), float(arrays["gain"])
         self._rows, self._way, self._begun = Rows(), "", False
         self.fitted = True

@@ -1,0 +1,110 @@
+"""Days in the life of a decoder: the same person on later days, one calibration, no label afterwards.
+
+Day 0 is calibrated in the loop. Every later day is a loop of its own, with the same seed, `PersonConfig.day` one more,
+and the same decoder: what it adapted by itself it takes along. With the loop's `adapt` "off" it stays as calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from volition.loop.build import configure, make
+from volition.loop.calibrate import Calibration
+from volition.loop.config import LoopConfig
+from volition.loop.loop import Loop
+from volition.stage import find
+
+
+@dataclass(frozen=True)
+class Days:
+    """What came of it, one entry a day.
+
+    Attributes:
+        bit_rate: of the measured block, bit/s.
+        success: share of its trials.
+        drift: the decoder's drift score at the end of the day, nats (0 where it has none).
+        asked: whether it asked for calibration then.
+    """
+
+    bit_rate: tuple[float, ...]
+    success: tuple[float, ...]
+    drift: tuple[float, ...]
+    asked: tuple[bool, ...]
+
+    @property
+    def kept(self) -> float:
+        """Mean bit rate of the later days over that of the first; 0 where the first had none."""
+        return self._share(self.bit_rate[1:])
+
+    @property
+    def kept_at_last(self) -> float:
+        """The same of the last three days: block by block the bit rate scatters."""
+        return self._share(self.bit_rate[1:][-3:])
+
+    def _share(self, later: tuple[float, ...]) -> float:
+        if not later or self.bit_rate[0] <= 0:
+            return 0.0
+        return float(np.mean(later)) / self.bit_rate[0]
+
+    @property
+    def correlation(self) -> float:
+        """Of the drift score with the bit rate, over the days; 0 where one of them does not vary."""
+        if min(np.std(self.drift), np.std(self.bit_rate)) < 1e-12:
+            return 0.0
+        return float(np.corrcoef(self.drift, self.bit_rate)[0, 1])
+
+
+def live_through(
+    decoder: Any,
+    *,
+    brain: tuple[str, Mapping[str, Any]] = ("person", {}),
+    channel: Any = "utah96",
+    effector: Any = "cursor",
+    task: Any = "reach",
+    adapt: str = "unsupervised",
+    seed: int = 0,
+    days: int = 10,
+    warm_s: float = 60.0,
+    run_s: float = 60.0,
+    calibration: Calibration | None = None,
+) -> Days:
+    """Calibrate on day 0, then use the decoder day after day.
+
+    Args:
+        decoder: name, (name, configuration) or an instance.
+        brain: name of a person that has a `day`, and its configuration.
+        channel: as `Loop` takes it; so for the next two.
+        effector: the body.
+        task: what is to be done.
+        adapt: the loop's `adapt`, on every day.
+        seed: of the person; equal seeds are the same person.
+        days: how many.
+        warm_s: use before the measured block, s (the person has to get used to the decoder, too).
+        run_s: length of the measured block, s.
+        calibration: of day 0.
+
+    Raises:
+        ConfigError: the brain has no days, or the stages do not fit together.
+    """
+    instance = make("decoder", decoder)
+    name, values = brain
+    cls = find("brain", name)
+    config = configure(cls.Config, {**values, "day": 0}, f"brain {name}")
+    rows = []
+    for day in range(days):
+        with Loop(
+            cls(replace(config, day=day)), channel, instance, effector, "silent", task, config=LoopConfig(), seed=seed
+        ) as loop:
+            if day == 0:
+                loop.calibrate(calibration)
+            loop.act("adapt", how=adapt)
+            loop.advance(warm_s)
+            score = loop.run(run_s).score
+        asked = bool(getattr(instance, "asks_for_calibration", False))
+        rows.append((score["bit_rate_bit_s"], score["success"], float(getattr(instance, "drift", 0.0)), asked))
+    bit_rate, success, drift, asks = zip(*rows, strict=True)
+    return Days(bit_rate, success, drift, asks)

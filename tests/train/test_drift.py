@@ -1,0 +1,36 @@
+"""Days in the life of a decoder."""
+
+import numpy as np
+import pytest
+
+from volition.errors import ConfigError
+from volition.loop.calibrate import Calibration
+from volition.train.drift import Days, live_through
+
+SHORT = Calibration(observe_s=12.0, assist=(0.0,), block_s=8.0)
+
+
+def lived(**how):
+    return live_through("adaptive", days=2, warm_s=7.0, run_s=6.0, calibration=SHORT, seed=1, **how)
+
+
+def test_shares_and_correlation():
+    days = Days((2.0, 1.0, 2.0, 1.5), (1.0,) * 4, (0.1, 0.9, 0.1, 0.5), (False, True, False, True))
+    assert days.kept == pytest.approx(0.75)
+    assert Days((2.0, 0.0, 1.0, 1.0, 1.0), (1.0,) * 5, (0.0,) * 5, (False,) * 5).kept_at_last == pytest.approx(0.5)
+    assert days.correlation == pytest.approx(-1.0)
+    assert Days((0.0, 1.0), (0.0, 1.0), (0.0, 0.0), (False, False)).kept == 0.0
+    assert Days((1.0, 1.0), (1.0, 1.0), (0.0, 0.1), (False, False)).correlation == 0.0
+
+
+def test_days_repeat_to_the_bit_and_adapting_changes_them():
+    first, again, fixed = lived(), lived(), lived(adapt="off")
+    assert first == again
+    assert first.bit_rate != fixed.bit_rate or first.drift != fixed.drift
+    assert len(first.bit_rate) == len(first.drift) == 2
+    assert np.isfinite(first.drift).all()
+
+
+def test_a_brain_without_days_is_refused():
+    with pytest.raises(ConfigError, match="day"):
+        live_through("adaptive", brain=("replay", {}), days=1)
