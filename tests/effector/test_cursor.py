@@ -68,6 +68,22 @@ def test_at_the_edge_it_slides_and_tells_the_true_velocity():
     assert body.velocity == pytest.approx([0.0, 0.02])
 
 
+def test_a_click_has_hysteresis_and_rests():
+    cursor = ready()
+    given = [0.6, 0.3, 0.24, 0.9, *[0.9] * 12]
+    pressed = [moved(cursor, 0, 0, g).select for g in given]
+    assert pressed[:4] == [1, 1, 0, 0]  # held at 0.3, let go at 0.24, and no second one yet
+    assert pressed.index(1, 3) * DT == pytest.approx(2 * DT + 0.2, abs=DT)
+
+
+def test_a_lower_threshold_clicks_sooner():
+    cursor = Cursor(CursorConfig(click=0.2))
+    cursor.prepare(Setup())
+    assert moved(cursor, 0, 0, 0.2).select == 1
+    assert moved(cursor, 0, 0, 0.11).select == 1
+    assert moved(cursor, 0, 0, 0.09).select == 0
+
+
 @pytest.mark.parametrize(("select", "click"), [(0.0, 0.0), (0.49, 0.0), (0.5, 1.0), (1.0, 1.0)])
 def test_click(select, click):
     assert moved(ready(), 0, 0, select).select == click

@@ -280,7 +280,7 @@ def test_aim_can_be_asked_about_an_earlier_goal():
     mover.put(0.0, 0.0)
     earlier = Goal(0, 0, np.array([-0.05, 0.05]), 0.01)
     assert task.aim(body(0, 0.0, 0.0), earlier) == pytest.approx(np.array([-0.5, 0.5]) / 2**0.5)
-    assert not task.aim(body(0, -0.045, 0.05), earlier).any()
+    assert not task.aim(body(0, -0.0461, 0.05), earlier).any()
     assert task.aim(body(0, 0.0, 0.0), mover.goal) == pytest.approx(task.aim(body(0, 0.0, 0.0)))
 
 
@@ -294,7 +294,7 @@ def test_aim_stands_in_the_order_of_the_intents():
     assert away[3] > 0
     assert abs(away[1]) < 1e-6
     assert away[0] == away[2] == 0
-    assert task.aim(body(0, x, y)).tolist() == [1, 0, 0, 0]
+    assert task.aim(body(0, x, y)).tolist() == [1, 0, 0, 0]  # nobody saw it come there: it presses at once
 
 
 @pytest.mark.parametrize("select", ["dwell", "click"])
@@ -304,13 +304,29 @@ def test_a_body_without_mass_that_follows_aim_always_succeeds(layout, select):
     setup = Setup(intent=CLICKING.intent, max_speed=0.3)
     mover, click = Mover(task, setup), 0.0
     for _ in range(3000):
-        aim = task.aim(body(0, *mover.place, click))
+        aim = task.aim(body(mover.t, *mover.place, click))
         click = float(aim[2])
         mover.put(*(np.array(mover.place) + 0.02 * aim[:2]), click)
     score = task.score()
     assert score["n_trials"] > 60
     assert score["success"] == 1
     assert score["path_efficiency"] > 0.999
+
+
+def test_the_ideal_user_presses_once_some_time_after_it_came():
+    config = ReachConfig("webgrid", "click")
+    task = Reach(config)
+    mover = Mover(task, CLICKING)
+    mover.put(0.09, 0.09) if mover.goal.position[0] < 0 else mover.put(-0.09, -0.09)
+    goal = mover.goal
+    pressed = []
+    for _ in range(50):
+        mover.put(*goal.position)
+        pressed.append(task.aim(body(mover.t, *mover.place), goal)[2])
+    on = np.flatnonzero(pressed)
+    assert on[0] == pytest.approx(config.click_after_s / 0.02, abs=1)
+    assert len(on) == config.click_s / 0.02
+    assert np.all(np.diff(on) == 1)
 
 
 # --- house ----------------------------------------------------------------------------------------------------------------

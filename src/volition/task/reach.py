@@ -17,6 +17,7 @@ from volition.task._layout import CENTRE, NOWHERE, Grid, Layout, Point, Ring
 from volition.task._score import summary
 
 _CLICK = 0.5
+_MIDDLE = 0.5  # an ideal user comes to rest inside this share of the radius
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class ReachConfig:
         slow_m: the ideal user goes at full speed beyond this distance from the target's centre and slows in proportion below
             (a push that lessens near the target: Willett et al. 2019), m. At 0.3 m/s, 0.05 m is a time constant of 0.17 s;
             it must be short enough that the last neighbour of a cell is crossed faster than a dwell.
+        click_after_s: the ideal user clicks so long after it came to the target, s: what people are told to do in
+            calibration, when the decoder learns from it what a click is.
+        click_s: and presses so long, s.
     """
 
     layout: str = "centre_out"
@@ -51,6 +55,8 @@ class ReachConfig:
     rows: int = 6
     columns: int = 6
     slow_m: float = 0.05
+    click_after_s: float = 0.16
+    click_s: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -64,6 +70,8 @@ class ReachConfig:
             raise ConfigError(f"reach: radius_m must lie in 0..distance_m, got {self.radius_m} and {self.distance_m}")
         if self.targets < 2 or min(self.rows, self.columns) < 1 or self.rows * self.columns < 3:
             raise ConfigError("reach: needs at least 2 targets on the ring, and 3 cells in the grid")
+        if not (self.click_after_s >= 0 and self.click_s > 0):
+            raise ConfigError("reach: click_after_s must not be negative, and click_s must be positive")
         if not self.slow_m > 0:
             raise ConfigError(f"reach: slow_m must be positive, got {self.slow_m}")
 
@@ -120,6 +128,7 @@ class Reach:
         self._trials: list[dict[str, Any]] = []
         self._order: Iterator[int] = self._layout.order(self._rng)
         self._block_ns = self._now_ns = t_ns
+        self._entered: dict[int, int] = {}  # by trial
         return self._next(t_ns, 0)
 
     def _next(self, t_ns: int, trial: int) -> Goal:
@@ -128,6 +137,7 @@ class Reach:
         while self._here is not None and self._layout.at(*self._here, self._target) == self._target:
             self._target = next(self._order)
         self._centre = self._layout.centre(self._target)
+        self._entered.pop(trial, None)
         self._goal = Goal(t_ns, trial, np.array(self._centre), self._layout.radius, self._iclick is not None)
         if self._here is not None:
             self._follow(t_ns, self._here)
@@ -143,6 +153,7 @@ class Reach:
         """Judge where the body is now."""
         x, y = body.position.tolist()[:2]
         first, self._here, self._now_ns = self._here is None, (x, y), t_ns
+        self._note(t_ns, x, y)
         cell = self._layout.at(x, y, self._target)
         if first:
             # Only now is it known where the body is, and whether the first target asks for anything.
@@ -178,19 +189,32 @@ class Reach:
         return self._next(t_ns, trial + 1)
 
     def aim(self, body: BodyState, goal: Goal | None = None) -> Float32:
-        """Straight to the goal, `v = vmax min(1, d/slow_m)`, nothing inside; there it clicks if a click is asked for."""
+        """Straight to the goal, `v = vmax min(1, d/slow_m)`, nothing in its middle; inside, it presses once if asked to."""
         x, y = body.position.tolist()[:2]
         centre, radius = (self._centre, self._layout.radius) if goal is None else (goal.position.tolist(), goal.radius)
         dx, dy = centre[0] - x, centre[1] - y
         distance = hypot(dx, dy)
         command = np.zeros(self._width, np.float32)
-        if distance > radius:
+        if distance > _MIDDLE * radius:
             gain = self._max_speed / max(distance, self.config.slow_m)
             command[self._ix], command[self._iy] = gain * dx, gain * dy
-        elif self._iclick is not None:
-            # A click is a press: let go before the next one.
-            command[self._iclick] = 0.0 if body.select >= _CLICK else 1.0
+        if self._iclick is not None and distance <= radius:
+            command[self._iclick] = self._press(body.t_ns, self._goal if goal is None else goal)
         return command
+
+    def _press(self, t_ns: int, goal: Goal) -> float:
+        """1 while an ideal user presses who came to this goal some time ago."""
+        entered = self._entered.get(goal.trial)
+        since = 0.0 if entered is None else (t_ns - entered) / NS_PER_S - self.config.click_after_s
+        return 1.0 if 0 <= since < self.config.click_s or entered is None else 0.0
+
+    def _note(self, t_ns: int, x: float, y: float) -> None:
+        """When the body came to the goal; the goal before is kept, since a person sees late."""
+        trial = self._goal.trial
+        if hypot(self._centre[0] - x, self._centre[1] - y) > self._layout.radius:
+            self._entered.pop(trial, None)
+        elif trial not in self._entered:
+            self._entered = {k: t for k, t in self._entered.items() if k == trial - 1} | {trial: t_ns}
 
     def score(self) -> Mapping[str, float]:
         """Figures of the block so far; see `summary` for the formulas."""
