@@ -92,7 +92,7 @@ def fit(recording: Recording, about: str = "") -> Preset:
 
 
 def _errors(tuning: Float64, loading: Float64, factors: int) -> Float64:
-    """Covariance of each unit's errors, `[n, d, d]`, from that of its tuning, `[n, 5, 5]`, and a variance for its loadings."""
+    """Covariance of each unit's errors, `[n, d, d]`, of its tuning `[n, 5, 5]`, and a variance for its loadings."""
     d = TUNING + factors
     out = np.zeros((len(tuning), d, d))
     out[:, :TUNING, :TUNING] = tuning
