@@ -100,7 +100,7 @@ def test_regularity_and_own_noise_are_told_apart():
     assert table[1] == pytest.approx(1.0, abs=0.03)
     mu = np.full((8000, 40), 2.0)
     own = OwnNoise(np.full(40, 0.2), 250.0, 50_000_000, rng)
-    gain = np.array([own.step() for _ in range(8000)])
+    gain = np.array([own.step().copy() for _ in range(8000)])
     n = rng.poisson(mu * gain)
     alone = noise.find(noise.Residual(n - mu, mu, np.zeros(8000, np.int32), 50.0))
     assert np.median(alone.regularity) == pytest.approx(1.0, abs=0.35)
@@ -161,7 +161,7 @@ def recording(name):
 
 
 def test_m1_populations_are_like_the_half_that_was_not_fitted():
-    learn, rest = halves(recording("m1_stevenson_2011.mat"), 12)
+    learn, rest = halves(recording("m1_stevenson_2011.mat"), 40)
     preset = fit(learn)
     found = compare(rest, preset, learn, populations=3, sizes=())
     rows = {r["what"]: r for r in found.rows()}

@@ -20,7 +20,7 @@ from volition.errors import ConfigError
 if TYPE_CHECKING:
     from volition.signal import Recording
 
-BLOCKS = 12
+BLOCKS = 40  # of about 20 s in recordings of a quarter of an hour: longer ones make halves that differ among themselves
 _COLUMNS = ("what", "recorded", "simulated", "fitted part", "limit", "holds")
 
 

@@ -43,7 +43,7 @@ def compared(file: str, fitted: str | None, blocks: int, populations: int) -> di
     """The rows of `volition calibrate`, by what they tell; each pair is compared once."""
     from volition.io.read import read
     from volition.train.person import halves
-    from volition.train.person_compare import calibrated, compare
+    from volition.train.person_compare import SIZES, calibrated, compare
 
     root = os.environ.get(_DATA)
     if not root:
@@ -53,7 +53,8 @@ def compared(file: str, fitted: str | None, blocks: int, populations: int) -> di
             raise SkipError(f"{name} is not below {_DATA}")
     recording = read(Path(root) / file)
     learn, rest = halves(recording, blocks) if fitted is None else (read(Path(root) / fitted), recording)
-    found = compare(rest, calibrated(learn), learn, populations=populations, other_day=fitted is not None)
+    sizes = SIZES if blocks == BLOCKS else ()
+    found = compare(rest, calibrated(learn), learn, populations=populations, sizes=sizes, other_day=fitted is not None)
     rows = {row["what"].replace(f" {rest.channels} units", " all units"): row for row in found.rows()}
     rows["rates, KS distance"]["limit"] = max(found.bound, found.reference_distance if found.other_day else 0.0)
     return rows
@@ -95,7 +96,7 @@ def measures(quick: bool) -> Iterator[Measure]:
     if not quick:  # as a check of how still the recording is: the same between its first and its second half
         name, file, fitted = SETS[0]
         for what, words, unit, _ in _ROWS[:5]:
-            run = partial(_measured, file, fitted, 2, populations, what, unit)
+            run = partial(_measured, file, fitted, 2, 5, what, unit)
             yield Measure(f"{words}, {name}, first half to second", unit, run, parameters={"blocks": 2})
     for channels in (96, 1024):
         yield Measure(
