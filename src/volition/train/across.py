@@ -2,18 +2,23 @@
 
 The decoder has two parts. A read-in belongs to the day: it makes of a bin's counts an estimate of the movement
 (`_read_in.py`). What it says is the same quantity every day, so the second part, a decoder of the sequence of estimates,
-is fitted once, on the first day, and kept. It is fitted on estimates as poor as they will be: read-ins are learnt from
+is learnt on the first day and carried. It is learnt from estimates as poor as they will be: read-ins are fitted on
 `LABELLED` trials of the first day, over and over, and say what they say of the others (learning to learn, Thrun & Pratt
 1998).
 
 Units are paired with those of the first day by their order and by what they do, without labels (`_match.py`). The tuning
-of paired units is what a read-in is drawn to where there are labels, and what it is where there are none. Where there are
-counts without labels, what is decoded of them serves as labels for one more read-in.
+of paired units is what a read-in is drawn to where there are labels, and what it is where there are none.
+
+Where there are labels, the decoder is fitted once more, on the first day's estimates and on such as the labelled trials
+give of each other; speeds are told in units of the day's own, because people move faster on some days than on others.
+
+Where there are counts without labels, they are given labels twice by a teacher: a decoder as the carried one, which also
+sees the estimates of the next three bins. It is used for that alone; what runs is causal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +29,7 @@ from volition.errors import InputError
 from volition.signal import Bool, Float32, Float64, Recording
 from volition.stage import Setup, find
 from volition.train._match import align, habits
-from volition.train._read_in import ReadIn, Session, Tuning, Units
+from volition.train._read_in import PENALTY, ReadIn, Session, Tuning, Units
 from volition.train.evaluate import target_of
 
 SLOWEST = 0.05  # m/s: slower bins are left out, as they are in recordings of movement only
@@ -32,10 +37,13 @@ LABELLED = 20  # trials
 TESTED = 36  # trials
 DRAWS = 10
 REHEARSALS = 30
+_LESSONS = 2  # of the teacher
+_AHEAD = 3  # bins that the teacher sees
+_OWN = 3  # times as many rehearsals of the labelled trials: they are few
 _TOWARDS = 100.0  # bins: how strongly a read-in is drawn to the tuning of paired units
 _KEPT = 0.7  # of the tuning of a paired unit: some pairs are wrong
 _LEAST_NOISE = 0.3
-_APART = 1_000_000  # between the numbers of stretches of different rehearsals
+_APART = 10_000_000  # between the numbers of stretches of different rehearsals
 _SMALL_GRU = {
     "units": 48,
     "members": 2,
@@ -70,33 +78,67 @@ def moving(recording: Recording, slowest: float = SLOWEST) -> Session:
     )
 
 
-def rehearsals(day: Session, trials: int, seed: int, count: int = REHEARSALS) -> Session:
+def rehearsals(
+    day: Session, trials: int, seed: int, count: int = REHEARSALS, like: Tuning | None = None, towards: Float64 | None = None
+) -> Session:
     """Estimates (as `counts`) of read-ins that learnt from some trials of a day and say what they say of the others."""
-    names, parts, all_day = np.unique(day.trial), [], ReadIn.fit(day, day.counts).tuning
+    names, parts = np.unique(day.trial), []
+    like = ReadIn.fit(day, day.counts).tuning if like is None else like
+    penalty = PENALTY if towards is None else _TOWARDS
     for i in range(count):
         learnt = np.random.default_rng([seed, i]).choice(names, trials, replace=False)
         rest = day.where(~np.isin(day.trial, learnt))
-        estimate = ReadIn.fit(day.only(learnt), day.counts, all_day).apply(rest.counts)
-        parts.append(Session(estimate, rest.velocity, rest.segment + i * _APART, rest.trial))
-    stacked = (np.concatenate([getattr(p, name) for p in parts]) for name in ("counts", "velocity", "segment", "trial"))
-    return Session(*stacked)
+        estimate = ReadIn.fit(day.only(learnt), day.counts, like, towards, penalty).apply(rest.counts)
+        parts.append(Session(estimate, rest.velocity, rest.segment, rest.trial))
+    return _joined(parts)
 
 
-def _decoder(kind: str, setup: Setup) -> Any:
-    """A decoder of estimates, not fitted yet."""
-    cls = find("decoder", kind)
+def _joined(parts: Sequence[Session]) -> Session:
+    """One after the other; their stretches stay apart."""
+    segments = [p.segment + i * _APART for i, p in enumerate(parts)]
+    counts, velocity, trial = (np.concatenate([getattr(p, name) for p in parts]) for name in ("counts", "velocity", "trial"))
+    broken = np.diff(np.concatenate(segments)) != 0
+    return Session(counts, velocity, np.concatenate(([0], np.cumsum(broken))), trial)
+
+
+def _ahead(estimates: Float64, segment: NDArray[Any]) -> Float64:
+    """With those of the next bins beside them, 0 (the mean) where a stretch has ended."""
+    parts = [estimates]
+    for k in range(1, _AHEAD + 1):
+        later = np.zeros_like(estimates)
+        same = segment[k:] == segment[:-k]
+        later[:-k][same] = estimates[k:][same]
+        parts.append(later)
+    return np.hstack(parts)
+
+
+def _speed(day: Session) -> float:
+    """Root mean square of the speed, m/s."""
+    return float(np.sqrt((day.velocity**2).sum(1).mean()))
+
+
+def _fitted(kind: str, seen: Session, bin_ns: int, seed: int) -> Any:
+    """A decoder of estimates."""
+    cls, n = find("decoder", kind), seen.counts.shape[1]
     decoder = cls(cls.Config(**_SMALL_GRU)) if kind == "gru" else cls()
-    decoder.prepare(setup)
+    decoder.prepare(Setup(seed, bin_ns, n, n, tuple(f"reach.{'xyz'[i]}" for i in range(seen.velocity.shape[1]))))
+    decoder.fit(seen.counts.astype(np.float32), None, seen.velocity, seen.segment)
     return decoder
 
 
 @dataclass(frozen=True, eq=False)
 class Carried:
-    """The part that is carried from day to day, and what the first day told of the movement and of the units."""
+    """What is carried from day to day: the decoder of estimates, its teacher, what they learnt from, and what the first day
+    told of the movement, of the units and of the speed.
+    """  # noqa: D205
 
     decoder: Any
+    teacher: Any
+    seen: Session
     tuning: Tuning
     habits: Float64
+    speed: float
+    learning: tuple[str, int, int]
 
     @classmethod
     def fit(
@@ -125,10 +167,10 @@ class Carried:
         if len(np.unique(day.trial)) < labelled + 2:
             raise InputError(f"{len(np.unique(day.trial))} trials are too few to rehearse learning from {labelled}")
         seen = rehearsals(day, labelled, seed, repeats)
-        names = tuple(f"reach.{'xyz'[i] if i < 3 else i}" for i in range(day.velocity.shape[1]))
-        decoder = _decoder(kind, Setup(seed, bin_ns, seen.counts.shape[1], seen.counts.shape[1], names))
-        decoder.fit(seen.counts, None, seen.velocity, seen.segment)
-        return cls(decoder, ReadIn.fit(day, day.counts).tuning, habits(day))
+        decoder = _fitted(kind, seen, bin_ns, seed)
+        wide = Session(_ahead(seen.counts, seen.segment), seen.velocity, seen.segment, seen.trial)
+        tuning = ReadIn.fit(day, day.counts).tuning
+        return cls(decoder, _fitted(kind, wide, bin_ns, seed), seen, tuning, habits(day), _speed(day), (kind, bin_ns, seed))
 
     def expected(self, day: Session) -> tuple[Float64, Float64]:
         """What the first day tells of the units of another: `B` `[units, movement]`, and noise; its velocity is not used."""
@@ -147,19 +189,31 @@ class Carried:
         """
         counts = some if day is None else day
         B, _ = self.expected(counts)
-        decoder = Decoder(ReadIn.fit(some, counts.counts, self.tuning, B, _TOWARDS), self.decoder)
-        return decoder if day is None else self._again(decoder, day)
+        slower = self.speed / max(_speed(some), 1e-9)
+        some = some.moved(some.velocity * slower)
+        kind, bin_ns, seed = self.learning
+        own = rehearsals(some, 2 * len(np.unique(some.trial)) // 3, seed, _OWN * REHEARSALS, self.tuning, B)
+        decoder = _fitted(kind, _joined((self.seen, own)), bin_ns, seed)
+        read_in = ReadIn.fit(some, counts.counts, self.tuning, B, _TOWARDS)
+        if day is not None:
+            read_in = self._taught(read_in, day, B, some)
+        return Decoder(read_in, decoder, 1 / slower)
 
     def unlabelled(self, day: Session) -> Decoder:
         """For another day of which only the counts are known; its velocity is not used."""
         B, D = self.expected(day)
         first = Tuning(B, np.zeros(len(B)), D, self.tuning.P, self.tuning.mean, self.tuning.sd)
-        return self._again(Decoder(ReadIn(Units.of(day.counts), first), self.decoder), day)
+        return Decoder(self._taught(ReadIn(Units.of(day.counts), first), day, B, None), self.decoder)
 
-    def _again(self, decoder: Decoder, day: Session) -> Decoder:
-        """Take what was decoded for labels."""
-        guess = np.asarray(decoder.predict(day.counts, None, day.segment), np.float64)
-        return Decoder(ReadIn.fit(day.moved(guess), day.counts, self.tuning), self.decoder)
+    def _taught(self, read_in: ReadIn, day: Session, B: Float64, some: Session | None) -> ReadIn:
+        """Fitted on what the teacher makes of it; true labels, where there are any, stand."""
+        for _ in range(_LESSONS):
+            estimates = _ahead(read_in.apply(day.counts), day.segment).astype(np.float32)
+            told = np.asarray(self.teacher.predict(estimates, None, day.segment), np.float64)
+            if some is not None:
+                told[np.isin(day.trial, some.trial)] = some.velocity
+            read_in = ReadIn.fit(day.moved(told), day.counts, self.tuning, B, _TOWARDS)
+        return read_in
 
     def own(self, day: Session) -> Decoder:
         """For the day it was fitted on."""
@@ -169,14 +223,15 @@ class Carried:
 class Decoder:
     """A read-in with the carried decoder behind it: bin by bin, as any decoder."""
 
-    def __init__(self, read_in: ReadIn, decoder: Any) -> None:
-        self.read_in, self._decoder = read_in, decoder
+    def __init__(self, read_in: ReadIn, decoder: Any, speed: float = 1.0) -> None:
+        """`speed`: by how much this day is faster than the first."""
+        self.read_in, self._decoder, self._speed = read_in, decoder, np.float32(speed)
 
     def step(self, x: Float32, mask: Bool) -> Float32:
         """One bin; a missing unit is taken to do what it does on average."""
         root = self.read_in.units.mean**2
         estimate = self.read_in.apply(np.where(mask, root, x)[None])[0]
-        found: Float32 = self._decoder.step(estimate.astype(np.float32), np.zeros(len(estimate), bool))
+        found: Float32 = self._decoder.step(estimate.astype(np.float32), np.zeros(len(estimate), bool)) * self._speed
         return found
 
     def predict(self, X: NDArray[Any], mask: Bool | None, segments: NDArray[Any] | None) -> Float32:
@@ -184,7 +239,7 @@ class Decoder:
         counts = np.asarray(X, np.float64)
         if mask is not None:
             counts = np.where(mask, self.read_in.units.mean**2, counts)
-        found: Float32 = self._decoder.predict(self.read_in.apply(counts).astype(np.float32), None, segments)
+        found: Float32 = self._decoder.predict(self.read_in.apply(counts).astype(np.float32), None, segments) * self._speed
         return found
 
     def reset(self) -> None:
