@@ -1,9 +1,10 @@
 """Closed-loop calibration: observe, fit, then let the assist fade while refitting.
 
 1. *Observe*: the computer moves the body to the goals (assist 1), the person watches and means to do the same. Features are
-   collected with, as label, the movement that an ideal user would want at that moment (`Task.aim`), towards the goal that
-   was lit a reaction time ago (the person's declared visual delay: nobody steers to a target not seen yet). That is what a
-   clinic knows; the true intent of the simulated person is never used.
+   collected with, as label, the movement that an ideal user would want (`Task.aim`): from where the body is now, since
+   people make up for the delay of what they see, to the goal that was lit a reaction time ago (the person's declared visual
+   delay: nobody steers to a target not seen yet). The computer's help goes to that goal, too, or for the first moments of a
+   trial it would move against the person. A clinic knows all that; the true intent of the simulated person is never used.
 2. *Fit* the decoder on it.
 3. *Fade*: blocks with less and less assist, refitting after each on everything collected so far. Labels point from where
    the body is to the goal, not along the decoded movement: the intention correction of ReFIT (Gilja et al. 2012); the

@@ -1,0 +1,141 @@
+"""Webgrid 30 x 30 in closed loop: bit rates of a person whose constants were fixed before any decoder was tuned."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from volition.app._bench import Found, Measure
+from volition.brain.person import PersonConfig
+from volition.decoder.kalman import KalmanConfig
+from volition.effector.cursor import CursorConfig
+from volition.loop.calibrate import Calibration
+from volition.loop.config import LoopConfig
+from volition.loop.loop import Loop
+from volition.task.reach import ReachConfig
+
+_SIDE = 30
+_HUMAN = (2.0, 5.0)  # bit/s of people with 96 electrodes, as published
+_MOUSE = (8.0, 12.0)  # bit/s of able people with a mouse: where the same person with `oracle` must lie
+_GOAL = 10.0
+_ASSISTED_M = 0.05 / 0.3  # length of the ideal user's slow zone per full speed, s
+# Control, not open-loop R2, chose a short state and little smoothing: see docs/decisions/0009.
+_SHORT = KalmanConfig(orders=(1,), leads=(0,), shrinkages=(0.1, 0.3), noises=(1.0, 2.0))
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A person's array and what a laboratory sets for it: chosen on seeds 100 and above, which are not counted.
+
+    Attributes:
+        channel: the implant.
+        speed: full speed of the cursor (its gain), m/s.
+        click: threshold of the click.
+    """
+
+    channel: str
+    speed: float
+    click: float
+
+
+RIGS: Mapping[str, Rig] = {"n1": Rig("thread1024", 0.1, 0.25), "utah_m1": Rig("utah96", 0.05, 0.24)}
+PROTOCOL = Calibration(observe_s=60.0, assist=(0.5, 0.2, 0.0), block_s=40.0)
+# What binds: the same run with one thing taken away or added, (label, person, calibration); never a result.
+ABLATIONS: tuple[tuple[str, Mapping[str, Any], Calibration], ...] = (
+    ("no common noise", {"shared_noise": 0.0}, PROTOCOL),
+    ("no noise but Poisson", {"shared_noise": 0.0, "own_noise": 0.0, "regular": False}, PROTOCOL),
+    ("no motor noise", {"motor_noise": 0.0}, PROTOCOL),
+    ("an internal model that does not learn", {"learn_model_s": 0.0}, PROTOCOL),
+    ("half the visual delay", {"visual_delay_ms": 100.0}, PROTOCOL),
+    ("twice the depth of tuning", {"tuning": 2.0}, PROTOCOL),
+    ("three times the calibration", {}, Calibration(180.0, PROTOCOL.assist, 120.0)),
+)
+
+
+def task(select: str, speed: float) -> ReachConfig:
+    """The grid; the ideal user's slow zone goes with the cursor's speed."""
+    return ReachConfig("webgrid", select, rows=_SIDE, columns=_SIDE, hold_s=0.3, timeout_s=10.0, slow_m=_ASSISTED_M * speed)
+
+
+def run(
+    preset: str,
+    decoder: Any,
+    seed: int,
+    seconds: float,
+    calibration: Calibration = PROTOCOL,
+    person: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """Score of one person with a decoder that was calibrated on it, decoded click."""
+    rig = RIGS[preset]
+    loop = Loop(
+        ("person", PersonConfig(preset=preset, **(person or {}))),
+        rig.channel,
+        decoder,
+        ("cursor", CursorConfig(max_speed_m_s=rig.speed, click=rig.click)),
+        "silent",
+        ("reach", task("click", rig.speed)),
+        seed=seed,
+    )
+    return dict(loop.calibrate(calibration).run(seconds).score)
+
+
+def oracle(select: str, seed: int, seconds: float) -> dict[str, float]:
+    """Score of the same person whose intention moves an ordinary cursor."""
+    where = ("reach", task(select, CursorConfig().max_speed_m_s))
+    loop = Loop("person", "utah96", "still", "cursor", "silent", where, config=LoopConfig(oracle=True), seed=seed)
+    loop.advance(60.0)  # it gets used to it
+    return dict(loop.run(seconds).score)
+
+
+def _rates(scores: list[dict[str, float]]) -> Found:
+    rates = [score["bit_rate_bit_s"] for score in scores]
+    extra = {"low": min(rates), "high": max(rates), "seeds": len(rates)}
+    extra |= {key: statistics.mean(score[key] for score in scores) for key in ("correct", "incorrect")}
+    return Found(statistics.median(rates), extra)
+
+
+def _decoders() -> Iterator[tuple[str, Any]]:
+    yield "kalman", ("kalman", _SHORT)
+    yield "wiener", "wiener"
+
+
+def _oracles(seeds: int, seconds: float) -> Iterator[Measure]:
+    for select in ("click", "dwell"):
+        yield Measure(
+            f"bit rate on Webgrid 30x30, oracle (the person alone), {select}",
+            "bit/s",
+            lambda s=select: _rates([oracle(s, seed, seconds) for seed in range(seeds)]),  # type: ignore[misc]
+            at_least=_MOUSE[0],
+            at_most=_MOUSE[1],
+            parameters={"seeds": seeds, "seconds": seconds},
+        )
+
+
+def measures(quick: bool) -> Iterator[Measure]:
+    """All rows."""
+    seeds, seconds = (1, 10.0) if quick else (20, 60.0)
+    calibration = Calibration(8.0, (0.0,), 4.0) if quick else PROTOCOL
+    yield from _oracles(seeds, seconds)
+    for preset, rig in RIGS.items():
+        goals = {"at_least": _GOAL} if preset == "n1" else {"at_least": _HUMAN[0], "at_most": _HUMAN[1]}
+        for name, decoder in _decoders():
+            yield Measure(
+                f"bit rate on Webgrid 30x30, decoded click, {preset}, {name}",
+                "bit/s",
+                lambda p=preset, d=decoder: _rates([run(p, d, seed, seconds, calibration) for seed in range(seeds)]),  # type: ignore[misc]
+                parameters={"seeds": seeds, "seconds": seconds, "speed_m_s": rig.speed, "click": rig.click},
+                **goals,
+            )
+    few = 1 if quick else 6
+    for label, person, protocol in ABLATIONS[: 1 if quick else None]:
+        how = calibration if quick else protocol
+        yield Measure(
+            f"what binds n1, kalman: {label}",
+            "bit/s",
+            lambda w=person, h=how: _rates(  # type: ignore[misc]
+                [run("n1", ("kalman", _SHORT), seed, seconds, h, w) for seed in range(few)]
+            ),
+            parameters={"seeds": few, "seconds": seconds},
+        )

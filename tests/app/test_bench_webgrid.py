@@ -1,0 +1,30 @@
+"""The Webgrid bench: its rows, the oracle inside the range of a mouse, and one calibrated run."""
+
+import pytest
+
+from volition.app._bench import webgrid
+from volition.loop.calibrate import Calibration
+
+
+def test_every_row_says_what_it_depends_on():
+    rows = list(webgrid.measures(False))
+    names = [row.what for row in rows]
+    assert len(set(names)) == len(names)
+    assert all({"seeds", "seconds"} <= set(row.parameters) for row in rows)
+    goals = {row.what: row.goal for row in rows if row.goal}
+    assert sum("oracle" in name for name in goals) == 2
+    assert not any("binds" in name for name in goals)
+    counted = [row for row in rows if "n1, kalman" in row.what and "binds" not in row.what]
+    assert [row.parameters["seeds"] for row in counted] == [20]
+
+
+@pytest.mark.parametrize("select", ["click", "dwell"])
+def test_the_person_alone_is_as_fast_as_a_hand_with_a_mouse(select):
+    rates = [webgrid.oracle(select, seed, 60.0)["bit_rate_bit_s"] for seed in (0, 1)]
+    assert all(8.0 <= rate <= 12.0 for rate in rates), rates
+
+
+def test_a_calibrated_person_selects():
+    score = webgrid.run("utah_m1", ("kalman", webgrid._SHORT), 100, 40.0, Calibration(40.0, (0.5, 0.0), 30.0))
+    assert score["correct"] > score["incorrect"]
+    assert score["correct"] >= 4
