@@ -11,8 +11,8 @@ from volition.effector._legs_model import G
 from volition.effector._legs_sense import SIDE, Estimate
 from volition.signal import Bool, Float64
 
-POSE: Float64 = np.array([0.0, 0.02, 0.20, 0.5, 0.30, -0.02])
-"""A slight crouch, weight over the middle of the soles."""
+POSE: Float64 = np.array([0.0, 0.02, 0.35, 0.8, 0.45, -0.02])
+"""A crouch, weight over the middle of the soles: from straighter legs the first step of a recovery came too late."""
 LOADED_N = 80.0
 _SOLE_CENTRE_M = 0.05  # before the ankle
 _HEIGHT_M = 0.85  # of the centre of mass, for its natural frequency
