@@ -166,7 +166,7 @@ class Trainer:
         return network.to(self._device)
 
     def _descend(self, config: Any, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
-        """Train on `data` to the epoch `last`; with `held`, keep the best epoch there."""
+        """Train on `data` along a cosine that ends with the epoch `last`; with `held`, keep the best epoch there."""
         with self._t.random.fork_rng(devices=[]):
             self._t.manual_seed(self._seed + 1)
             return self._epoch_by_epoch(config, data, held, last, say)
@@ -184,7 +184,7 @@ class Trainer:
             network.train()
             steps = list(windows.batches(windows.spans(data.past, self._window(data), c.lead, rng), self._batch_bins, rng))
             for k, group in enumerate(steps):
-                at = (epoch - 1 + k / len(steps)) / self._epochs
+                at = (epoch - 1 + k / len(steps)) / last
                 for g in optimizer.param_groups:
                     g["lr"] = c.rate * _schedule(at)
                 self._step(network, optimizer, data, group, rng)
