@@ -52,6 +52,7 @@ class Goal:
         position: where to go, `[d]`, m.
         radius: distance at which the goal counts as reached, m.
         click: whether the goal must be selected by `Intent` "select" (otherwise by staying on it).
+        stop: whether the body is to stand still there.
     """
 
     t_ns: int
@@ -59,6 +60,7 @@ class Goal:
     position: Float64
     radius: float
     click: bool = False
+    stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

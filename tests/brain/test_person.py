@@ -313,7 +313,7 @@ def test_bad_configuration(config, words):
 
 
 def test_bad_setup():
-    with pytest.raises(ConfigError, match="takes walk"):
-        Person().prepare(replace(SETUP, intent=("walk.x",)))
+    with pytest.raises(ConfigError, match="takes finger"):
+        Person().prepare(replace(SETUP, intent=("finger.1",)))
     with pytest.raises(ConfigError, match="12 channels"):
         Person(PersonConfig(channels=12)).prepare(SETUP)

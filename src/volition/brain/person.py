@@ -1,13 +1,15 @@
 """Simulated person: steers by a delayed picture and an internal model, with neurons calibrated to recordings.
 
 Simulated, not recorded. Its neurons are drawn from distributions fitted to recordings (`_preset`, `volition calibrate`);
-other constants are cited or marked as assumptions in `_policy`, `_tuning`, `_variability`, `_instability` and `_percept`. It
-sees goal and body a visual delay late, pushes towards the goal with motor noise, and slows when it feels a touch.
+other constants are cited or marked as assumptions in `_policy`, `_walking`, `_tuning`, `_variability`, `_instability` and
+`_percept`. It sees goal and body a visual delay late, pushes (or walks) towards the goal with motor noise, and slows when it
+feels a touch.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +17,18 @@ import numpy as np
 from volition.brain._percept import Percept, PerceptConfig
 from volition.brain._policy import Policy, PolicyConfig
 from volition.brain._tuning import Population, PopulationConfig
+from volition.brain._walking import AXES as WALKING
+from volition.brain._walking import Walking, WalkingConfig
 from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, Float32, Spikes, Stim, View
 from volition.stage import Port, Setup, Spec
 
-_AXES = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
+_REACHING = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
 
 
 @dataclass(frozen=True)
-class PersonConfig(PolicyConfig, PopulationConfig, PerceptConfig):
-    """All constants of the person: how it steers, how it fires, what it feels."""
+class PersonConfig(PolicyConfig, WalkingConfig, PopulationConfig, PerceptConfig):
+    """All constants of the person: how it steers and walks, how it fires, what it feels."""
 
     def __post_init__(self) -> None:
         """Check each part.
@@ -32,7 +36,7 @@ class PersonConfig(PolicyConfig, PopulationConfig, PerceptConfig):
         Raises:
             ConfigError: as the parts say.
         """
-        for part in (PolicyConfig, PopulationConfig, PerceptConfig):
+        for part in (PolicyConfig, WalkingConfig, PopulationConfig, PerceptConfig):
             part.__post_init__(self)
 
 
@@ -48,7 +52,7 @@ class Person:
     """
 
     Config = PersonConfig
-    policy: Policy
+    policy: Policy | Walking
     population: Population
     percept: Percept
 
@@ -70,23 +74,30 @@ class Person:
         """Draw a population for this run and forget everything.
 
         Raises:
-            ConfigError: the effector takes no reach intents, or the number of channels differs from the channel's.
+            ConfigError: the effector takes neither reach nor walk intents, or the channel has another number of channels.
         """
         config = self.config
         if config.channels not in (0, setup.channels):
             raise ConfigError(f"person has {config.channels} channels, the channel {setup.channels}: set person's to 0")
         self._channels = setup.channels
-        self._reach = [i for i, name in enumerate(setup.intent) if name in _AXES]
-        if not self._reach:
-            raise ConfigError(
-                f"person steers reach.x, reach.y, reach.z; the effector takes {', '.join(setup.intent) or 'nothing'}"
-            )
+        walks = any(name in WALKING for name in setup.intent)
+        known = WALKING if walks else _REACHING
+        self._steered = [i for i, name in enumerate(setup.intent) if name in known]
+        if not self._steered:
+            takes = ", ".join(setup.intent) or "nothing"
+            raise ConfigError(f"person steers {', '.join((*_REACHING, *WALKING))}; the effector takes {takes}")
         self._select = setup.intent.index("select") if "select" in setup.intent else -1
-        axes = tuple(_AXES[setup.intent[i]] for i in self._reach)
+        axes = tuple(known[setup.intent[i]] for i in self._steered)
         move, fire, feel = setup.rng("brain").spawn(3)
         if config.day:  # the same person, another day
             move = move.spawn(config.day)[-1]
-        self.policy = Policy(config, axes, setup, move)
+        self._effort: Callable[[list[float]], list[float]] = list
+        if walks:
+            noise = (config.motor_noise, config.motor_noise_ms)
+            self.policy = walking = Walking(config, noise, config.visual_delay_ms, axes, setup, move)
+            self._effort = walking.effort
+        else:
+            self.policy = Policy(config, axes, setup, move)
         self.population = Population(config, axes, self._select >= 0, setup, fire)
         self.percept = Percept(config, setup.electrodes, setup.bin_ns, feel)
         self._intended = np.zeros(len(setup.intent), np.float32)
@@ -105,13 +116,13 @@ class Person:
         if self._select < 0:
             click = 0.0
         intended = np.zeros_like(self._intended)
-        intended[self._reach] = velocity
+        intended[self._steered] = velocity
         if self._select >= 0:
             intended[self._select] = click
         self._intended = intended
         t_ns, self._t_ns = self._t_ns, self._t_ns + self._bin_ns
         self._believed.append(list(self.policy.believed))
-        return self.population.step(t_ns, velocity, self._believed[0], click)
+        return self.population.step(t_ns, self._effort(velocity), self._believed[0], click)
 
     def intended(self) -> Float32:
         """The command carried out in the bin just given (motor noise included), `[k]`: m/s, and 0 or 1 for "select"."""

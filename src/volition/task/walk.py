@@ -113,7 +113,7 @@ class Walk:
             at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
         self._attempt = Attempt(t_ns, self._here, at, self._radius)
         self._since_ns = -1
-        self._goal = Goal(t_ns, trial, np.array(at), self._radius)
+        self._goal = Goal(t_ns, trial, np.array(at), self._radius, stop=self._stops(trial))
         return self._goal
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
@@ -158,7 +158,7 @@ class Walk:
         distance = hypot(dx, dy)
         command = np.zeros(self._width, np.float32)
         speed = self._speed
-        if self._stops(goal.trial):
+        if goal.stop:
             if distance <= 0.5 * goal.radius:
                 return command
             speed *= min(1.0, max(0.2, distance / min(1.5, 0.4 * self._distance)))
