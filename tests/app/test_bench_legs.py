@@ -1,0 +1,44 @@
+"""The bench of the legs measures what it says, on few bodies and short ways."""
+
+import numpy as np
+import pytest
+
+from volition.app._bench import legs
+
+WAY = {"fit": "robot", "limits": "stated", "bodies": 2, "seconds": 5.0, "speed": 0.8, "turn": 0.0, "side": 0.0}
+
+
+def test_every_row_has_a_name_of_its_own_and_a_goal():
+    rows = list(legs.measures(quick=True))
+    assert len({row.what for row in rows}) == len(rows)
+    assert all(row.goal for row in rows)
+    full = list(legs.measures())
+    assert all(row.parameters["bodies"] >= 20 for row in full if "bodies" in row.parameters)
+
+
+def test_who_stands_neither_drifts_nor_turns():
+    found = legs._stand(2, 6.5)
+    assert found.value < 2
+    assert found.extra["heading_deg"] < 1
+    assert found.extra["fell"] == 0
+
+
+def test_survivors_are_counted_and_their_speed_is_told():
+    upright = legs._survives(**WAY)
+    assert upright.value == 100
+    assert upright.extra["speed_m_s"] == pytest.approx(0.8, abs=0.3)
+
+
+def test_nonsense_from_the_decoder_ends_in_a_stand():
+    assert legs._fault("NaN", 2, 0.8).value == 100
+
+
+def test_a_push_that_nobody_survives_is_seen(monkeypatch):
+    monkeypatch.setattr(legs, "_PUSH_NS", 400.0)
+    assert legs._pushed("robot", 4).value < 50
+
+
+def test_stopping_is_measured_from_the_command_to_the_stand():
+    found = legs._stops(2, 1.0, "stated")
+    assert 0.2 < found.value < 5
+    assert np.isfinite(found.value)
