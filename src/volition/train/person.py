@@ -22,7 +22,7 @@ from volition.train import _person_noise as noise
 
 LEAST_SPIKES = 50
 _LEAST_UNITS = 8
-_SURE_SPIKES = 1000  # from which on a unit's tuning can tell how fast units fire at their best
+_SURE_SPIKES = 1000  # make a tuning sure; in short recordings the busiest 30 % must do
 _PROBABILITY = np.r_[0.0, 0.02, np.arange(0.05, 0.96, 0.05), 0.98, 1.0]
 _SILENT_HZ = 0.01  # a unit of which nothing was heard counts as this slow
 _DRIFT_MIN = 10.0
@@ -59,7 +59,7 @@ def fit(recording: Recording, about: str = "") -> Preset:
     hz = np.exp(rates[enough]) * peakedness(found.weights, drive_covariance)
     errors = _errors(found.covariance * np.maximum(fano, 1.0)[:, None, None], rest.error * hz, k)
     spikes = counts[:, enough].sum(axis=0)
-    sure = spikes >= min(_SURE_SPIKES, float(spikes.max()))
+    sure = spikes >= min(_SURE_SPIKES, float(np.quantile(spikes, 0.7)))
     theta = np.column_stack((found.weights, rest.loading * np.sqrt(hz)[:, None]))
     weights = np.column_stack((*[residual.mean / fano] * TUNING, *[1 / fano] * k))
     mean, covariance = _moments(theta, errors, weights)
