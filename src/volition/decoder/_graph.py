@@ -46,7 +46,7 @@ class Graph:
         self._weights: dict[str, Float32] = {}
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
-        self._ends: list[tuple[str, str]] = []
+        self._named: dict[str, str] = {}
 
     def weight(self, name: str, value: Any) -> str:
         """A stored array."""
@@ -66,7 +66,8 @@ class Graph:
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """A node; the name of its output, or a list of them."""
         names = [f"v{len(self._nodes)}.{k}" for k in range(outputs)]
-        self._nodes.append(self._onnx.helper.make_node(kind, list(inputs), names, **attributes))
+        taken = [self._named.get(i, i) for i in inputs]
+        self._nodes.append(self._onnx.helper.make_node(kind, taken, names, **attributes))
         return names[0] if outputs == 1 else names
 
     def takes(self, name: str, *shape: int, boolean: bool = False) -> str:
@@ -78,7 +79,15 @@ class Graph:
     def gives(self, name: str, value: str, *shape: int) -> None:
         """An output under a name of its own."""
         self._outputs.append(self._onnx.helper.make_tensor_value_info(name, self._onnx.TensorProto.FLOAT, shape))
-        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name]))
+        if not any(value in node.output for node in self._nodes):
+            self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name]))
+            return
+        for node in self._nodes:  # what is made is called so from the start: a copy under another name would cost time
+            for names in (node.input, node.output):
+                for k, known in enumerate(names):
+                    if known == value:
+                        names[k] = name
+        self._named[value] = name
 
     def state(self, name: str, *shape: int) -> str:
         """Memory: what `keeps` gave in the bin before."""

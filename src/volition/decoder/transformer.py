@@ -69,8 +69,8 @@ class Transformer(Network):
         g = _graph.Graph()
         u, share, _ = _graph.read_in(g, scale, decays)
         old = config.context - 1
-        filled = g.op("Concat", g.state("filled", 1, old, 1), g.weight("one", np.ones((1, 1, 1))), axis=1)
-        g.keeps("filled", g.op("Slice", filled, g.ints(1), g.ints(old + 1), g.ints(1)), 1, old, 1)
+        filled = g.op("Concat", g.state("filled", 1, 1, old), g.weight("one", np.ones((1, 1, 1))), axis=2)
+        g.keeps("filled", g.op("Slice", filled, g.ints(1), g.ints(old + 1), g.ints(2)), 1, 1, old)
         empty = g.op("Mul", g.op("Sub", filled, g.number(1.0)), g.number(_NEVER))
         means, logvars = [], []
         for m in range(config.members):
@@ -95,17 +95,14 @@ def _block(g: Any, x: str, empty: str, name: str, config: Any, weights: Mapping[
     heads, wide, reach = config.heads, config.units // config.heads, config.context
     qkv = g.linear(_norm(g, x, f"{name}.norm1", weights), f"{name}.qkv", weights)
     q, k, v = g.op("Split", g.op("Reshape", qkv, g.ints(3 * heads, 1, wide)), g.ints(heads, heads, heads), outputs=3, axis=0)
-    both = []
-    for what, new in (("k", k), ("v", v)):
-        state = f"{name}.{what}"
-        whole = g.op("Concat", g.state(state, heads, reach - 1, wide), new, axis=1)
-        g.keeps(state, g.op("Slice", whole, g.ints(1), g.ints(reach), g.ints(1)), heads, reach - 1, wide)
-        both.append(whole)
-    scaled = g.op("Mul", g.op("Reshape", q, g.ints(heads, wide, 1)), g.number(wide**-0.5))
-    by_slot = np.asarray(weights[f"{name}.bias"])[:, ::-1, None]
-    score = g.op("Add", g.op("MatMul", both[0], scaled), g.op("Add", g.weight(f"{name}.bias", by_slot), empty))
-    share = g.op("Reshape", g.op("Softmax", score, axis=1), g.ints(heads, 1, reach))
-    found = g.op("Reshape", g.op("MatMul", share, both[1]), g.ints(1, heads * wide))
+    keys = g.op("Concat", g.state(f"{name}.k", heads, wide, reach - 1), g.op("Reshape", k, g.ints(heads, wide, 1)), axis=2)
+    values = g.op("Concat", g.state(f"{name}.v", heads, reach - 1, wide), v, axis=1)
+    g.keeps(f"{name}.k", g.op("Slice", keys, g.ints(1), g.ints(reach), g.ints(2)), heads, wide, reach - 1)
+    g.keeps(f"{name}.v", g.op("Slice", values, g.ints(1), g.ints(reach), g.ints(1)), heads, reach - 1, wide)
+    by_slot = np.asarray(weights[f"{name}.bias"])[:, None, ::-1]
+    score = g.op("MatMul", g.op("Mul", q, g.number(wide**-0.5)), keys)
+    share = g.op("Softmax", g.op("Add", score, g.op("Add", g.weight(f"{name}.bias", by_slot), empty)), axis=2)
+    found = g.op("Reshape", g.op("MatMul", share, values), g.ints(1, heads * wide))
     x = g.op("Add", x, g.linear(found, f"{name}.out", weights))
     up = g.op("Gelu", g.linear(_norm(g, x, f"{name}.norm2", weights), f"{name}.up", weights))
     return str(g.op("Add", x, g.linear(up, f"{name}.down", weights)))
