@@ -30,6 +30,7 @@ from volition.signal import Bool, Float32, Float64
 Progress = Callable[[float, str], None]
 _PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 _UNKNOWNS = 1000
+_PART = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +104,11 @@ def _schedule(at: float) -> float:
 
 
 def ridge_noise(data: Data) -> float:
-    """Noise to train with, in standard deviations of a feature: as much as the data want of a ridge penalty.
+    """Noise to train with, in standard deviations of a feature: most of what the data want of a ridge penalty.
 
     Noise of variance s² on every input is, for a linear decoder, a ridge penalty of N s² (Bishop 1995, Neural Computation
-    7:108), and how large that should be is what held-out blocks of the training data say.
+    7:108), and how large that should be is what held-out blocks of the training data say. Dropped units and activations
+    penalise too, so a part of it is enough.
     """
     z = data.z[:, data.live].astype(np.float64)
     lags = int(np.clip(_UNKNOWNS // z.shape[1], 1, 10)) if z.shape[1] else 0
@@ -116,7 +118,7 @@ def ridge_noise(data: Data) -> float:
     choices = [ridge.Choice(lags, penalty, 0.0) for penalty in _PENALTIES]
     found = ridge.Problem(z, data.past, y, lags).validate(choices, 4)
     best = max(choices, key=lambda c: found[c].r2(slice(0, y.shape[1])))
-    return float(np.clip(math.sqrt(best.penalty / len(z)), 0.1, 0.8))
+    return float(np.clip(_PART * math.sqrt(best.penalty / len(z)), 0.15, 0.4))
 
 
 class Trainer:

@@ -1,7 +1,7 @@
 """Gated recurrent network (GRU), trained in PyTorch, run as ONNX with its memory as explicit state.
 
-Four small networks whose outputs are averaged inside one graph, each one layer of 128 units on the counts of the bin;
-everything before is in the memory. See `_network.py` for what is learnt and how, `_gru_torch.py` for the equations.
+Two networks whose outputs are averaged inside one graph, each one layer of 256 units on the counts of the bin; everything
+before is in the memory. See `_network.py` for what is learnt and how, `_gru_torch.py` for the equations.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class GruConfig(NetworkConfig):
             where there are more than 256, else none.
     """
 
-    members: int = 4
-    units: int = 128
+    members: int = 2
+    units: int = 256
     layers: int = 1
     read_in: int | str = "auto"
 

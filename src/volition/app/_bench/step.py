@@ -17,7 +17,7 @@ from volition.stage import Setup, find
 CHANNELS, PERIOD_S, WARM = 1024, 0.02, 50
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "GRU-256": ("gru", {"units": 256, "members": 1, "read_in": 0}),
-    "GRU 4 x 128 (default)": ("gru", {}),
+    "GRU 2 x 256 (default)": ("gru", {}),
     "GRU-512": ("gru", {"units": 512, "members": 1, "read_in": 0}),
     "transformer 4 x 256, 50 bins": ("transformer", {"units": 256, "layers": 4, "feedforward": 512, "context": 50}),
     "transformer 4 x 256, inside 1,024": ("transformer", {"units": 256, "layers": 4, "feedforward": 1024, "context": 50}),
