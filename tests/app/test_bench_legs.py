@@ -24,7 +24,7 @@ def test_who_stands_neither_drifts_nor_turns():
 
 
 def test_survivors_are_counted_and_their_speed_is_told():
-    upright = legs._survives(**WAY)
+    upright = legs._survives(0.5, **WAY)
     assert upright.value == 100
     assert upright.extra["speed_m_s"] == pytest.approx(0.8, abs=0.3)
 

@@ -118,8 +118,9 @@ def test_gaits_of_every_fit_are_shipped(fit, limits):
     library = Library.shipped(fit, limits)
     assert library.speeds[0] == 0
     assert library.speeds[-1] >= 3
-    legs = Legs(LegsConfig(fit=fit, limits=limits))
-    assert legs.max_speed == library.speeds[-1]
+    assert Legs(LegsConfig(fit=fit, limits=limits)).max_speed == 3
+    for asked in (0.0, 99.0):
+        assert Legs(LegsConfig(fit=fit, limits=limits, max_speed_m_s=asked)).max_speed == library.speeds[-1]
 
 
 def test_gaits_between_two_speeds_lie_on_the_line_between():

@@ -59,7 +59,7 @@ class LegsConfig:
     Attributes:
         fit: "robot" (a torso of its own) or "prosthesis" (under the pelvis of a person of 75 kg).
         limits: of the motors: "stated" or "sprint".
-        max_speed_m_s: fastest forward command, m/s; 0 is the fastest gait of the library.
+        max_speed_m_s: fastest forward command, m/s, but never faster than the library's fastest gait; 0 is that one.
         friction: of the floor, sliding.
         noise: scale of the sensors' noise and bias.
         hold_ms: an intent older than this fades.
@@ -69,7 +69,7 @@ class LegsConfig:
 
     fit: str = "robot"
     limits: str = "stated"
-    max_speed_m_s: float = 0.0
+    max_speed_m_s: float = 3.0
     friction: float = 0.9
     noise: float = 1.0
     hold_ms: float = 300.0
