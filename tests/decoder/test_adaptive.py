@@ -95,6 +95,7 @@ def test_the_contract_holds_for_every_way(way):
 
 WAYS = [
     ("unsupervised", {"unsupervised": "rates"}, 0.75),
+    ("unsupervised", {"unsupervised": "infer"}, 0.6),
     ("supervised", {"supervised": "rml", "half_life_s": 60.0}, 0.8),
     ("supervised", {"supervised": "smoothbatch", "batch_s": 20.0, "half_life_s": 20.0}, 0.8),
 ]

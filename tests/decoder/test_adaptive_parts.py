@@ -73,6 +73,23 @@ def test_above_so_many_channels_variances_are_learnt_and_correlations_kept():
     np.testing.assert_allclose(np.linalg.inv(precision(found, 1.0, np.linalg.inv(C))), C * sd * sd[:, None], atol=1e-9)
 
 
+@pytest.mark.parametrize("channels", [6, FULL + 1])
+def test_sums_can_be_made_again_from_a_model_and_scaled_to_other_rates(channels):
+    rng = np.random.default_rng(5)
+    s = np.hstack((rng.normal(size=(3000, 2)), np.ones((3000, 1))))
+    s[:, :2] -= s[:, :2].mean(0)
+    z = s @ rng.normal(size=(3, channels)) + rng.normal(size=(3000, channels))
+    m = Moments.none(3, channels)
+    m.add(s, z, np.ones(3000))
+    found = m.solve(1e-9)
+    again = Moments.of(found, m.about_mean(), m.n).solve(1e-9)
+    np.testing.assert_allclose(again.B, found.B, atol=1e-6)
+    np.testing.assert_allclose(again.Q, found.Q, atol=1e-6)
+    faster = found.at_rates(np.full(channels, 4.0))
+    np.testing.assert_allclose(faster.B, found.B * [[4.0], [4.0], [1.0]])
+    np.testing.assert_allclose(faster.Q, found.Q * 4.0)
+
+
 # --- normalisation ---
 
 
@@ -190,6 +207,14 @@ def test_targets_are_inferred_from_a_noisy_push():
     assert wrong(label) < 0.5 * wrong(decoded / 0.7)
     off = np.linalg.norm(label - wanted, axis=1)
     assert off[weight > np.median(weight)].mean() < off[weight <= np.median(weight)].mean()  # it knows what it knows
+
+
+def test_where_targets_lie_anywhere_one_wants_to_go_inwards():
+    targets = Targets(np.array([[-0.1, -0.1], [0.1, 0.1]]), 0.3, 0.05, 4.0, 1.0)
+    label = targets.anywhere(np.array([[0.0, 0.0], [0.09, 0.0], [-0.09, -0.09]]))
+    np.testing.assert_allclose(label[0], 0.0, atol=1e-12)
+    assert label[1][0] < -0.1
+    assert (label[2] > 0.1).all()
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -62,6 +62,20 @@ class Moments:
         shape = (channels, channels) if channels <= FULL else (channels,)
         return cls(0.0, np.zeros((states, states)), np.zeros((states, channels)), np.zeros(shape))
 
+    @classmethod
+    def of(cls, tuning: Tuning, R: Float64, n: float) -> Moments:
+        """The sums that would have led to this model, intentions having had the moments R about their mean 0."""
+        R = R.copy()
+        R[-1, -1] = n
+        S = R @ tuning.B
+        signal = np.einsum("ij,ij->j", tuning.B, S) if tuning.Q.ndim == 1 else tuning.B.T @ S
+        return cls(n, R, S, signal + n * tuning.Q)
+
+    def about_mean(self) -> Float64:
+        """R about the mean intention; its last row and column are 0."""
+        r = self.R[:, -1]
+        return np.asarray(self.R - np.outer(r, r) / max(self.n, 1e-9))
+
     def forget(self, factor: float) -> None:
         """Let everything seen so far weigh less."""
         self.n *= factor

@@ -16,7 +16,6 @@ from volition.decoder.kalman import Kalman
 from volition.signal import Bool, Float32, Float64
 
 Label = Callable[[Float64], tuple[Float64, Float64]]
-_ROUNDS = 2  # of labels and rates in turn; each new window begins where the last one ended
 _WORTH = 250.0  # bins that the rates of the session before count for
 _RANGE = (0.2, 5.0)  # of changes of rate that are believed to change the modulation as much
 ARRAYS = (
@@ -168,23 +167,43 @@ class Relearner:
         self._gather(self.moments, aged, self.tuning)
         self._install(self.moments.solve(self._penalty))
 
-    def infer(self, data: Labelled, label: Label, rates: Callable[[Float64], Float64], recent: float) -> None:
-        """Labels from what is decoded, and rates from the labels, in turn (expectation maximisation).
+    def infer(self, data: Labelled, label: Label, fresh: int, forget: float) -> None:
+        """Tuning and noise from labels that are inferred from what is decoded; rates are left to `follow`.
+
+        What was known, at the rates of now, and the fresh bins are pooled, each about its own mean: a change of rate is no
+        tuning.
 
         Args:
             data: the bins looked at, with whatever labels.
             label: what was wanted, and how sure that is, given what is decoded.
-            rates: as in `follow`.
-            recent: as in `follow`.
+            fresh: so many of them, the last ones, are learnt from; the others are context.
+            forget: what is known forgets by a factor a bin.
         """
         twin = Kalman(self._core.config)
         twin.restore(self._core.arrays())
-        segments = np.cumsum(data.past == 1)
-        for _ in range(_ROUNDS):
-            out = twin.predict(data.z - data.known @ self.of_position, data.mask, segments)
-            y, weight = label(out.astype(np.float64))
-            self.follow(replace(data, y=y, weight=weight), rates, recent)
-            twin.exchange(self._observation())
+        out = twin.predict(data.z - data.known @ self.of_position, data.mask, np.cumsum(data.past == 1))
+        y, weight = label(out.astype(np.float64))
+        s, rows = self._regressors(replace(data, y=y))
+        keep = rows >= len(data.z) - fresh
+        s, rows = s[keep], rows[keep]
+        w = weight[rows]
+        if w.sum() < 1:
+            return
+        missing = data.mask[rows]
+        z = np.where(missing, s @ self.tuning.B, (data.z[rows] - self._mean) * self._scale)
+        s, z = s - w @ s / w.sum(), z - w @ z / w.sum()
+        s[:, -1] = 0.0
+        flat = Tuning(self.tuning.B.copy(), self.tuning.Q)
+        rest, flat.B[-1] = self.tuning.B[-1].copy(), 0.0
+        n = self.moments.n * forget**fresh
+        pooled = Moments.of(flat, self.moments.about_mean() * forget**fresh, n)
+        pooled.add(s, z, w, missing if missing.any() else None, flat)
+        pooled.n, R = n + float(w.sum()), pooled.about_mean()
+        found = pooled.solve(self._penalty)
+        found.B[-1] = rest
+        self.tuning = self.labelled = found
+        self.moments = Moments.of(found, R, pooled.n)
+        self._core.exchange(self._observation())
 
     def follow(self, data: Labelled, rates: Callable[[Float64], Float64], recent: float) -> None:
         """Rates at rest from labelled bins; what else is known of the tuning stays.

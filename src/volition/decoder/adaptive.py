@@ -5,7 +5,7 @@ A velocity Kalman filter (`kalman.py`) behind a running normalisation. How it ad
 
     unsupervised  rates        follows the rates at rest, and with them depth of tuning and noise: what the person wants at
                                a place is taken to be the mean over targets anywhere (`_targets.py`, `_relearn.py`)
-                  infer        the same with the targets inferred from where the cursor was pushed
+                  infer        the same, and infers the targets from where the cursor was pushed, and learns the tuning anew
                   normalise    follows mean and scale of each feature, whatever is wanted (`_normalise.py`)
                   stabilise    that, and aligns latents by stable electrodes (`_stabilise.py`)
     supervised    rml          learns from the labels it is given by recursive maximum likelihood (`_moments.py`)
@@ -54,8 +54,9 @@ class AdaptiveConfig:
         unsupervised: "rates", "infer", "stabilise", "normalise" or "off".
         supervised: "rml", "smoothbatch" or "off".
         normalise_s: half-life of the mean rates (of mean and scale in "normalise" and "stabilise"), s.
-        half_life_s: half-life of what was learnt from labels (infer, rml, smoothbatch), in s of data (1.5-5 min: Orsborn et
-            al. 2012, Dangi et al. 2014).
+        half_life_s: half-life of what was learnt from labels (rml, smoothbatch), in s of data (1.5-5 min: Orsborn et al.
+            2012, Dangi et al. 2014).
+        inferred_s: the same for inferred labels, which are worth less.
         update_s: rml: the model is renewed so often, s.
         batch_s: smoothbatch: length of a batch, s (40-100 s: Orsborn et al. 2012).
         window_s: rates, infer and stabilise: the model is renewed so often, s.
@@ -72,6 +73,7 @@ class AdaptiveConfig:
     supervised: str = "rml"
     normalise_s: float = 90.0
     half_life_s: float = 150.0
+    inferred_s: float = 600.0
     update_s: float = 2.0
     batch_s: float = 60.0
     window_s: float = 6.0
@@ -253,11 +255,13 @@ class Adaptive:
         if way in ("rates", "infer"):
             recent, targets = 2 ** (-bin_s / c.normalise_s), self._targets()
             at = self._field.at(data.known)
+            anywhere = data.y.copy()
+            anywhere[:, self._reach] = targets.anywhere(at)
+            self._learner.follow(replace(data, y=anywhere), self._rates, recent)
             if way == "infer":
-                self._learner.infer(data, targets.label(data.y, self._reach, at, bin_s), self._rates, recent)
-            else:
-                data.y[:, self._reach] = targets.anywhere(at)
-                self._learner.follow(data, self._rates, recent)
+                label = targets.label(data.y, self._reach, at, bin_s)
+                self._learner.infer(data, label, rows.fresh, 2 ** (-bin_s / c.inferred_s))
+                self._rest = self._front.counts(self._learner.rest)
             rows.used(round(c.memory_s / bin_s))
         elif way == "smoothbatch":
             self._learner.smooth(data, forget ** len(data.z))
