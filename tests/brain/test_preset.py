@@ -40,14 +40,26 @@ def test_what_is_drawn_has_the_moments_and_correlations_written_down():
 
 def test_sizes_multiply_what_differs_from_the_mean():
     one = np.ones(len(UTAH.probability))
+    free = replace(UTAH, deepest=1e3, peak_hz=1e9)
     small, large = (
-        replace(UTAH, quantiles=np.array([UTAH.quantiles[0], s * one, one, *UTAH.quantiles[3:]])).draw(
+        replace(free, quantiles=np.array([UTAH.quantiles[0], s * one, one, *UTAH.quantiles[3:]])).draw(
             500, 2, np.random.default_rng(0)
         )
         for s in (1.0, 2.0)
     )
     assert np.allclose(large.velocity - UTAH.mean[:2], 2 * (small.velocity - UTAH.mean[:2]))
     assert np.array_equal(small.regularity, large.regularity)
+
+
+def test_nothing_drawn_is_tuned_or_fires_beyond_the_recorded():
+    bounded = replace(UTAH, deepest=1.0, peak_hz=50.0)
+    units, wild = (p.draw(2000, 2, np.random.default_rng(0)) for p in (bounded, UTAH))
+    best, free = (np.hypot(*u.velocity.T) + np.maximum(u.speed, 0) for u in (units, wild))
+    assert best.max() <= 1 + 1e-9 < free.max() <= UTAH.deepest + 1e-9
+    slow = units.log_rate < np.log(45)
+    assert np.exp(units.log_rate - bounded.excess(units) + best)[slow].max() <= 50.1
+    within = np.isclose(best, free)
+    assert np.allclose(units.velocity[within], wild.velocity[within])
 
 
 def test_a_file_reads_back():
