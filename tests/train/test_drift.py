@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from volition.decoder.adaptive import Adaptive
 from volition.errors import ConfigError
 from volition.loop.calibrate import Calibration
+from volition.loop.loop import Loop
+from volition.loop.replay import replay
 from volition.train.drift import Days, live_through
 
 SHORT = Calibration(observe_s=12.0, assist=(0.0,), block_s=8.0)
@@ -34,3 +37,19 @@ def test_days_repeat_to_the_bit_and_adapting_changes_them():
 def test_a_brain_without_days_is_refused():
     with pytest.raises(ConfigError, match="day"):
         live_through("adaptive", brain=("replay", {}), days=1)
+
+
+def test_a_run_with_an_adapting_decoder_replays_to_the_byte(tmp_path):
+    decoder = Adaptive()
+    loop = Loop(decoder=decoder, channel=("ideal", {}), seed=3).calibrate(SHORT)
+    loop.close()
+    loop = Loop(("person", {"day": 4}), decoder=decoder, seed=3, record=tmp_path / "run")
+    before = decoder.arrays()
+    loop.act("adapt", how="unsupervised")
+    loop.advance(13.0)
+    loop.act("adapt", how="supervised")
+    loop.advance(5.0)
+    loop.close()
+    assert not np.array_equal(before["B"], decoder.arrays()["B"])
+    verdict = replay(tmp_path / "run")
+    assert verdict.equal, str(verdict)
