@@ -60,6 +60,7 @@ def main(seconds: float = 20.0) -> None:
     del loop.decoder.step  # it is mended; the body still stands, because moving again is somebody's decision
     print(f"mended, not armed: {loop.run(seconds).score['success']:.0%} success")
     loop.arm()
+    loop.run(seconds)  # for half a minute nothing has obeyed: the person must find out anew what the cursor does
     print(f"armed again: {loop.run(seconds).score['success']:.0%} success")
 
 

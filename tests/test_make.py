@@ -74,4 +74,4 @@ def test_the_gate_is_a_script_that_ends_with_the_tests():
     gate = ROOT / ".ci" / "run"
     assert os.access(gate, os.X_OK)
     assert subprocess.run(["bash", "-n", gate], check=False).returncode == 0
-    assert gate.read_text(encoding="utf-8").rstrip().endswith("exec make test")
+    assert gate.read_text(encoding="utf-8").rstrip().endswith('exec make test TORCH="${TORCH:-torch==2.13.0}"')
