@@ -173,10 +173,6 @@ class Adaptive:
         core.prepare(replace(self._setup, features=max(self._width, 1)))
         return core
 
-    def _centre(self, bins: int) -> Float64:
-        """Positions where none are known."""
-        return np.zeros((bins, self._field.space.shape[1]))
-
     @property
     def _aligning(self) -> bool:
         return self.config.unsupervised == "stabilise"
@@ -198,7 +194,9 @@ class Adaptive:
         c, bin_s = self.config, self._setup.bin_ns / NS_PER_S
         front = Normaliser.of(x, mask, bin_s, c.normalise_s)
         z = front.apply(x) if mask is None else np.where(mask, 0.0, front.apply(x))
-        arrays = {**front.arrays(), **Drift.reference(z), "first_mean": front.mean, "first_sd": np.sqrt(front.variance)}
+        sd = np.sqrt(np.maximum(front.variance, np.median(front.variance)))  # a silent channel may fire one day
+        arrays = {**front.arrays(), "first_mean": front.mean, "first_sd": sd}
+        arrays |= Drift.reference(((x if mask is None else np.where(mask, front.mean, x)) - front.mean) / sd)
         given, away = z, mask
         if self._aligning:
             arrays |= Aligner.reference(z, mask, self._width)
@@ -206,7 +204,11 @@ class Adaptive:
         self._core = self._new_core()
         self._core.fit(given, away, y, segments)
         gone = np.zeros(given.shape, bool) if away is None else away
-        learner = Relearner.of(self._core, Labelled(given, gone, y, np.ones(len(y)), past, self._centre(len(y))), _PENALTY)
+        learner = Relearner.of(
+            self._core,
+            Labelled(given, gone, y, np.ones(len(y)), past, np.zeros((len(y), self._field.space.shape[1]))),
+            _PENALTY,
+        )
         arrays |= {**{_CORE + name: a for name, a in self._core.arrays().items()}, **learner.arrays()}
         arrays["rest"] = front.mean if self._aligning else front.counts(learner.rest)
         arrays["gain"] = np.array(self._gain_of(self._core.predict(given, away, segments), y))
