@@ -27,8 +27,9 @@ _KALMAN = ("kalman", KalmanConfig(orders=(1,), leads=(0,), shrinkages=(0.1, 0.3)
 
 @dataclass(frozen=True)
 class Rig:
-    """A person's array and what a laboratory sets for it: chosen on seeds 100 and above, which are not counted
-    (a first look at the speeds was on seed 0).
+    """A person's array and what a laboratory sets for it.
+
+    Chosen on seeds 100 and above, which are not counted (a first look at the speeds was on seed 0).
 
     Attributes:
         channel: the implant.
