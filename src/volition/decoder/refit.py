@@ -45,12 +45,16 @@ class RefitConfig:
     Attributes:
         refit_s: closed-loop use after which it is fitted again, s (the paper: some hundred trials of about a second).
         shrinkages: share by which the noise covariance is shrunk towards its diagonal, chosen on held-out blocks.
-        noises: factors on it; 1 is the paper's.
+        noises: factors on it, chosen likewise; 1 is the paper's and controls best, more smooths more and has the better R².
+        orders: bins of the target that the state spans, chosen likewise (`kalman.py`); 1 is the paper's.
+        leads: bins by which activity leads, chosen likewise; 0 is the paper's.
     """
 
     refit_s: float = 120.0
     shrinkages: tuple[float, ...] = (0.1, 0.3, 1.0)
     noises: tuple[float, ...] = (1.0,)
+    orders: tuple[int, ...] = (1,)
+    leads: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -60,7 +64,7 @@ class RefitConfig:
 
     def core(self) -> KalmanConfig:
         """Of the filter."""
-        return KalmanConfig(orders=(1,), leads=(0,), shrinkages=self.shrinkages, noises=self.noises)
+        return KalmanConfig(orders=self.orders, leads=self.leads, shrinkages=self.shrinkages, noises=self.noises)
 
 
 class Refit:
@@ -151,7 +155,8 @@ class Refit:
         target = ((data.y - learnt["y_mean"]) / learnt["y_sd"])[:, live]
         if not len(target.T) or target.std() < 1e-3:  # nothing moved: nothing to learn
             return
-        s, rows = model.states(target, data.past, 0, 1)
+        order, lead = len(learnt["A"]) // target.shape[1], int(learnt["lead"])
+        s, rows = model.states(target, data.past, lead, order)
         movement = model.fit_movement(s, rows, data.past, target.shape[1])
         regressors = np.hstack((s, data.known[rows], np.ones((len(s), 1))))
         missing, k, scale = data.mask[rows], s.shape[1], learnt["scale"]
