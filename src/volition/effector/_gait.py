@@ -88,22 +88,24 @@ class Gait:
     Attributes:
         phase: of the left leg `[n]`, 0..1; the right one is half a stride away.
         heading: wanted, `[n]`, rad.
+        speed: forward, smoothed over a tenth of a second, `[n]`, m/s.
     """
 
     def __init__(self, n: int) -> None:
         self.phase = np.zeros(n)
         self.heading = np.zeros(n)
-        self._v = np.zeros(n)
+        self.speed = np.zeros(n)
+        self._asked = np.zeros(n)
         self._trim = np.zeros((2, n))
 
     def start(self, phase: Float64 | float, speed: Float64 | float = 0.0, heading: Float64 | float = 0.0) -> None:
         """Begin here."""
-        self.phase[:], self._v[:], self.heading[:], self._trim[:] = phase, speed, heading, 0.0
+        self.phase[:], self.speed[:], self.heading[:], self._trim[:], self._asked[:] = phase, speed, heading, 0.0, speed
 
     def restart(self, who: Bool, phase: Float64, e: Estimate) -> None:
         """The clock of some begins anew; they keep the heading that they have."""
-        self.phase[who], self._v[who], self.heading[who] = phase[who], e.vx[who], e.yaw[who]
-        self._trim[:, who] = 0.0
+        self.phase[who], self.speed[who], self.heading[who] = phase[who], e.vx[who], e.yaw[who]
+        self._asked[who], self._trim[:, who] = 0.0, 0.0
 
     def step(self, e: Estimate, p: Float64, vx: Float64, vy: Float64, turn: Float64, dt: float) -> Float64:
         """Joint targets `[n, 2, 6]`, rad, and the clock goes on by `dt` s.
@@ -120,10 +122,13 @@ class Gait:
         f, d, lean = c[0], c[1], c[7]
         self.phase += f * dt
         self.phase -= np.floor(self.phase)
-        self._v += min(1.0, dt / 0.1) * (e.vx - self._v)
-        # A slow integral takes out what speed and drift are left; it pauses while the error is large.
-        wrong = np.stack((vx - self._v, vy - e.vy))
-        self._trim += (_TRIM * dt) * np.where(np.abs(wrong) < 1.0, wrong, 0.0)
+        self.speed += min(1.0, dt / 0.1) * (e.vx - self.speed)
+        # A slow integral takes out what speed and drift are left; it pauses while the error is large, and fades when
+        # the body is to brake.
+        self._asked += min(1.0, dt / 0.5) * (vx - self._asked)
+        wrong = np.stack((vx - self.speed, vy - e.vy))
+        brakes = self._asked - vx > 0.3
+        self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(np.abs(wrong) < 1.0, _TRIM * wrong, 0.0))
         self._trim = np.clip(self._trim, -_MOST_TRIM, _MOST_TRIM)
         vx, vy = vx + self._trim[0], vy + self._trim[1]
         self.heading += turn * dt
@@ -138,7 +143,7 @@ class Gait:
         xs = np.clip(phase / d2, 0, 1)
         xw = np.clip((phase - d2) / (1 - d2), 0, 1)
         loaded = stance & (e.load > _LOADED_N)
-        error = np.clip(self._v - vx, -1.5, 1.5)
+        error = np.clip(self.speed - vx, -1.5, 1.5)
         angle, length = self._leg(c, vx, error, stance, xs, xw)
         knee = 2 * np.arccos(length / (2 * LINK_M))
         thigh = angle + 0.5 * knee

@@ -106,7 +106,9 @@ class Pilot:
         )
         self._since_s += dt
         asked = (command != 0).any(axis=0) | self.shaper.moving
-        p = self._library.at(np.abs(command[0]))
+        # A body that brakes lags behind its command: above 1.5 m/s its gait is that of the speed that it still has.
+        still = np.abs(self.gait.speed)
+        p = self._library.at(np.maximum(np.abs(command[0]), np.minimum(still - 0.4, 2 * (still - 1.5))))
         begin = (self.mode == STANDING) & (asked | lost)
         end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
         if begin.any():
