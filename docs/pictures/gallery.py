@@ -23,6 +23,7 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--use-gl=angle", "-
 PICTURES: dict[str, tuple[list[dict[str, Any]], float, tuple[int, int], bool]] = {
     # name: stages of each run, moment s, window, dark
     "arm": ([{"channel": "thread1024", "effector": "arm", "feedback": "linear"}], 95.0, (1280, 720), False),
+    "legs": ([{"channel": "thread1024", "effector": "legs", "task": "walk"}], 95.0, (1280, 720), True),
     "cursor-phone": ([{"channel": "utah96"}], 95.0, (500, 900), True),
     "two": ([{"channel": "utah96", "decoder": name} for name in ("kalman", "wiener")], 95.0, (1280, 720), True),
 }
@@ -62,7 +63,7 @@ def main() -> None:
             command = [chromium, *FLAGS, *more, f"--window-size={width},{height}", f"--user-data-dir={folder / 'home'}"]
             shot = folder / "shot.png"
             subprocess.run(
-                [*command, "--virtual-time-budget=8000", f"--screenshot={shot}", address], check=True, capture_output=True
+                [*command, "--virtual-time-budget=30000", f"--screenshot={shot}", address], check=True, capture_output=True
             )
             target = Path(__file__).with_name(f"page-{name}.webp")
             target.write_bytes(shrink(shot.read_bytes()))

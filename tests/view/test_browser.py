@@ -185,6 +185,17 @@ def test_a_body_of_a_hundred_joints_comes_and_is_drawn_fast_enough(tab, run, sho
     assert tab.complaints == []
 
 
+def test_the_legs_come_and_are_drawn_fast_enough(tab, run, shot):
+    page, _ = run(effector="legs", feedback="silent", task="walk")
+    tab.open(page.url)
+    tab.wait("window.volition && volition.stats.drawn > 5 && volition.status !== null")
+    assert tab.eval("volition.link.hello.scene.bodies") > 6
+    assert tab.eval("volition.link.hello.features") == 1024
+    fast_enough(tab)
+    shot(tab, "legs")
+    assert tab.complaints == []
+
+
 def test_all_primitive_shapes_and_a_mesh_are_drawn_and_the_camera_follows(tab, run, shot):
     page, loop = run(effector=Zoo())
     tab.open(page.url)
