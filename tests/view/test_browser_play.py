@@ -158,8 +158,10 @@ def test_a_push_from_the_page_moves_the_body_and_is_replayed(tab, tmp_path):
             tab.wait("Math.abs(volition.frame.body[1]) < 1e-4")
             tab.eval(f"{PEN}('push').click()")
             tab.wait("volition.frame.body[1] > 0.005")  # away from the eye
+            until(lambda: abs(loop.last.body.velocity[1]) < 1e-3)
+            before = loop.last.body.position[1]
             tab.key("p")
-            until(lambda: loop.last.body.position[1] > 0.02)
+            until(lambda: loop.last.body.position[1] > before + 0.003)
         finally:
             stopped.set()
             thread.join(5)

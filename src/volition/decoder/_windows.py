@@ -71,16 +71,13 @@ def batches(found: list[Span], bins: int, rng: np.random.Generator | None = None
     coarse = np.log2(np.maximum(lengths, 1)).round()  # finer, and each step would see one length only
     order = order[np.argsort(coarse, kind="stable")]
     groups: list[list[Span]] = []
+    longest = 0
     for i in order:
-        span = found[i]
-        room = (
-            0
-            if not groups
-            else (len(groups[-1]) + 1) * max(span.stop - span.start, groups[-1][0].stop - groups[-1][0].start)
-        )
-        if not groups or room > bins:
+        longest = max(longest, found[i].stop - found[i].start)
+        if not groups or (len(groups[-1]) + 1) * longest > bins:
             groups.append([])
-        groups[-1].append(span)
+            longest = found[i].stop - found[i].start
+        groups[-1].append(found[i])
     for k in range(len(groups)) if rng is None else rng.permutation(len(groups)):
         yield groups[k]
 
