@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(not (HERE or MUST), reason="Ray is not installed
 HEAD = """
 import sys
 import ray
-head = ray.init(_node_ip_address="127.0.0.1", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+head = ray.init(_node_ip_address="127.0.0.1", num_cpus=2, **quiet)
 print(head.address_info["gcs_address"], flush=True)
 sys.stdin.read()
 ray.shutdown()

@@ -37,8 +37,8 @@ def habits(session: Session) -> Float64:
         _correlation(root[later], root[later - 1]),
         *((root[age == k].mean(0) if (age == k).any() else root.mean(0)) - root.mean(0) for k in range(_COURSE)),
     ]
-    habits: Float64 = np.stack(columns, axis=1) / _SCALES
-    return habits
+    table: Float64 = np.stack(columns, axis=1) / _SCALES
+    return table
 
 
 def _correlation(a: Float64, b: Float64) -> Float64:
