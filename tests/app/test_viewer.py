@@ -1,6 +1,9 @@
 import io
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -89,3 +92,37 @@ def test_a_run_that_is_watched_is_the_same_run_to_the_byte(tmp_path, monkeypatch
     assert (tmp_path / "none" / "signals.vlog").read_bytes() == (tmp_path / "page" / "signals.vlog").read_bytes()
     speed = json.loads((tmp_path / "page" / "report.json").read_text())["speed"]
     assert speed > 2  # the waiting for the eye is not the loop's time
+
+
+_SHOW = """
+import sys, time
+sys.stdout.isatty = lambda: {tty}
+from volition.app._viewer import show
+show("http://127.0.0.1:1/")
+time.sleep(1.0)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the browser of this test is a shell script")
+@pytest.mark.parametrize(
+    ("tty", "env", "opens"),
+    [
+        (True, {"DISPLAY": ":99"}, True),
+        (True, {}, False),
+        (False, {"DISPLAY": ":99"}, False),
+        (True, {"DISPLAY": ":99", "SSH_CONNECTION": "a"}, False),
+    ],
+)
+def test_the_page_is_opened_where_somebody_looks(tmp_path, tty, env, opens):
+    browser, opened_at = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened_at}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    plain = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION")}
+    command = [sys.executable, "-c", _SHOW.format(tty=tty)]
+    done = subprocess.run(
+        command, env={**plain, **env, "BROWSER": str(browser)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert opened_at.exists() is opens
+    if opens:
+        assert opened_at.read_text(encoding="utf-8") == "http://127.0.0.1:1/\n"

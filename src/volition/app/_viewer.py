@@ -121,7 +121,22 @@ def opened(
 
 
 def announce(view: View | None) -> None:
-    """Say where the page is."""
+    """Say where the page is, and show it."""
     url = getattr(view, "url", "")
     if url:
         print(f"watch it at {url}", flush=True)
+        show(url)
+
+
+def show(url: str) -> None:
+    """Open an address in the user's browser, without waiting for it; not where nobody looks (no display, far away)."""
+    import os
+    import sys
+
+    display = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not display or os.environ.get("SSH_CONNECTION") or not sys.stdout.isatty():
+        return
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

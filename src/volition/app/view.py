@@ -32,6 +32,7 @@ class View:
 def main(options: View) -> int:
     """Serve the page until it is interrupted."""
     from volition.app._interrupt import Interrupt
+    from volition.app._viewer import show
     from volition.loop.played import PlayedRun
     from volition.view.player import Player
 
@@ -43,6 +44,7 @@ def main(options: View) -> int:
         print(f"{run.folder}: {run.seconds:.1f} s, {' -> '.join(run.labels.values())}, seed {run.run['seed']}{torn}")
     with Interrupt() as interrupt, Player(runs, port=options.port) as player:
         print(f"watch it at {player.url}\nCtrl-C ends", flush=True)
+        show(player.url)
         try:
             player.wait(interrupt.check, options.seconds)
         except KeyboardInterrupt:
