@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not REQUIRED, reason="installs 300 MB anew: set 
 
 def done(folder: Path, *command: str) -> str:
     """What a command prints; nothing of this process's environment shows a display or a virtual environment."""
-    hidden = ("MAKE", "VIRTUAL_ENV", "DISPLAY", "WAYLAND", "VOLITION")
+    hidden = ("MAKE", "TORCH", "VIRTUAL_ENV", "DISPLAY", "WAYLAND", "VOLITION")
     env = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
     ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=400, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import secrets
 import subprocess
 import sys
 
@@ -19,8 +18,7 @@ pytestmark = pytest.mark.skipif(not (HERE or MUST), reason="Ray is not installed
 HEAD = """
 import sys
 import ray
-quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-head = ray.init(_node_ip_address="127.0.0.1", num_cpus=2, **quiet)
+head = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 print(head.address_info["gcs_address"], flush=True)
 sys.stdin.read()
 ray.shutdown()
@@ -30,9 +28,6 @@ ray.shutdown()
 @pytest.fixture(scope="module")
 def cluster():
     """Address of a cluster with two processors; it goes when its input ends."""
-    told = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
     head = subprocess.Popen([sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         address = head.stdout.readline().strip()
@@ -40,11 +35,6 @@ def cluster():
         yield address
     finally:
         head.communicate(timeout=60)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
