@@ -24,6 +24,12 @@ PICTURES: dict[str, tuple[list[dict[str, Any]], float, tuple[int, int], bool]] =
     # name: stages of each run, moment s, window, dark
     "arm": ([{"channel": "thread1024", "effector": "arm", "feedback": "linear"}], 95.0, (1280, 720), False),
     "legs": ([{"channel": "thread1024", "effector": "legs", "task": "walk"}], 95.0, (1280, 720), True),
+    "webgrid": (
+        [{"channel": "thread1024", "decoder": "refit", "task": ("reach", {"layout": "webgrid"})}],
+        95.0,
+        (1280, 720),
+        False,
+    ),
     "cursor-phone": ([{"channel": "utah96"}], 95.0, (500, 900), True),
     "two": ([{"channel": "utah96", "decoder": name} for name in ("kalman", "wiener")], 95.0, (1280, 720), True),
 }
