@@ -2,7 +2,6 @@ import json
 import re
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from volition.app import _model
@@ -10,23 +9,8 @@ from volition.app._parse import parse
 from volition.app.decode import Decode, main
 from volition.cli import main as volition
 from volition.errors import ConfigError, UnknownNameError
-from volition.signal import Recording
 
-
-@pytest.fixture(autouse=True)
-def session(monkeypatch, tmp_path):
-    """A recording that any file is read as, and an empty folder to work in."""
-    rng = np.random.default_rng(0)
-    v = np.zeros((900, 2))
-    for t in range(1, 900):
-        v[t] = 0.9 * v[t - 1] + rng.normal(size=2)
-    counts = rng.poisson(np.exp(1 + 0.15 * v @ rng.normal(size=(2, 15))))
-    made = Recording(
-        counts, 50_000_000, {"velocity": v}, {"velocity": "cm/s"}, np.zeros(900, np.int32), name="session", sha256="ab" * 32
-    )
-    monkeypatch.setattr("volition.io.read.read", lambda path, layout=None, bin_ms=None: made)
-    monkeypatch.chdir(tmp_path)
-    return made
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def run(*args):

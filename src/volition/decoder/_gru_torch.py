@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from volition.decoder._members_torch import side_by_side
+
 
 def build(width: int, outputs: int, config: Any) -> Any:
     """A module `u [rows, bins, width] -> mean, logvar [members, rows, bins, outputs]`, mean of other bins or None."""
-    import torch
     from torch import nn
 
     class Member(nn.Module):
@@ -36,16 +37,4 @@ def build(width: int, outputs: int, config: Any) -> Any:
             dropped = self.drop(h)
             return self.mean(dropped), self.logvar(h.detach()), None if self.also is None else self.also(dropped)
 
-    class Gru(nn.Module):
-        """All members side by side."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.m = nn.ModuleList(Member() for _ in range(config.members))
-
-        def forward(self, u: Any) -> Any:
-            """Stacked outputs of the members."""
-            found = zip(*(member(u) for member in self.m), strict=True)
-            return tuple(None if part[0] is None else torch.stack(part) for part in found)
-
-    return Gru()
+    return side_by_side(Member, config.members)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from volition.decoder._members_torch import side_by_side
+
 
 def _block(config: Any) -> Any:
     """The class of a block."""
@@ -73,16 +75,4 @@ def build(width: int, outputs: int, config: Any) -> Any:
             dropped = self.drop(x)
             return self.mean(dropped), self.logvar(x.detach()), None if self.also is None else self.also(dropped)
 
-    class Transformer(nn.Module):
-        """All members side by side."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.m = nn.ModuleList(Member() for _ in range(config.members))
-
-        def forward(self, u: Any) -> Any:
-            """Stacked outputs of the members."""
-            found = zip(*(member(u) for member in self.m), strict=True)
-            return tuple(None if part[0] is None else torch.stack(part) for part in found)
-
-    return Transformer()
+    return side_by_side(Member, config.members)

@@ -350,11 +350,8 @@ class Adaptive:
         given = saved("adaptive decoder", arrays, names)
         channels, outputs = given["running_mean"].size, given["core_y_mean"].size
         n, width = len(np.atleast_1d(given["core_A"])), given["core_mean"].size
-        shapes = dict.fromkeys((*FRONT, "first_mean", "first_sd", "rest"), (channels,)) | {
-            "core_C": (width, n),
-            "top_speed": (),
-            "gain": (),
-        }
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*FRONT, "first_mean", "first_sd", "rest"), (channels,))
+        shapes |= {"core_C": (width, n), "top_speed": (), "gain": ()}
         m = len(np.atleast_1d(given["B"]))
         shapes |= {"B": (m, width), "S": (m, width), "R": (m, m), "T": given["Q"].shape, "labelled_Q": given["Q"].shape}
         shapes["labelled_B"] = (m, width)
