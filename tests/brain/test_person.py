@@ -246,7 +246,7 @@ def test_with_a_velocity_goes_the_position_believed_so_much_earlier():
     person.prepare(SETUP)
     told = []
     inner = person.population.step
-    person.population.step = lambda t, v, p, c: told.append((list(p), list(person.policy.believed))) or inner(t, v, p, c)
+    person.population.step = lambda t, v, p, c, s: told.append((list(p), list(person.policy.believed))) or inner(t, v, p, c)
     for k in range(6):
         person.step(see((0.01 * k, 0.0), (0.08, 0.0)), SILENCE)
     assert [p for p, _ in told[2:]] == [b for _, b in told[:-2]]

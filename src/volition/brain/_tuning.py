@@ -11,6 +11,7 @@ import numpy as np
 
 from volition.brain._instability import Drift, InstabilityConfig, later
 from volition.brain._preset import Preset, Units, shipped, unknown
+from volition.brain._stepping import SteppingConfig, stride_tuning
 from volition.brain._variability import CommonNoise, OwnNoise, Renewal, VariabilityConfig
 from volition.errors import ConfigError
 from volition.signal import NS_PER_S, Float32, Float64, Spikes
@@ -70,7 +71,7 @@ class TuningConfig:
 
 
 @dataclass(frozen=True)
-class PopulationConfig(TuningConfig, VariabilityConfig, InstabilityConfig):
+class PopulationConfig(TuningConfig, VariabilityConfig, InstabilityConfig, SteppingConfig):
     """All constants of the neurons."""
 
     def __post_init__(self) -> None:
@@ -79,7 +80,7 @@ class PopulationConfig(TuningConfig, VariabilityConfig, InstabilityConfig):
         Raises:
             ConfigError: as the parts say.
         """
-        for part in (TuningConfig, VariabilityConfig, InstabilityConfig):
+        for part in (TuningConfig, VariabilityConfig, InstabilityConfig, SteppingConfig):
             part.__post_init__(self)
 
 
@@ -89,7 +90,7 @@ class Population:
     With v the intended velocity over the full speed, p the position over the full reach (1 at the nearest border of the
     workspace), c the intended click (0 or 1), z common noise, g own noise, d drift, all per bin of length dt:
 
-        log rate = b + w.v + s |v| + q.p + k c + l.z - |l|²/2 + d
+        log rate = b + w.v + s |v| + q.p + k c + l.z - |l|²/2 + d (+ stride, where `steps`: see `_stepping`)
         counts   : renewal process with gamma intervals of shape kappa, run at the speed rate g
 
     Log-linear tuning to velocity, speed and position as in Wang et al. 2007 and Truccolo et al. 2005; gamma-Poisson with
@@ -111,6 +112,7 @@ class Population:
         setup: Setup,
         rng: np.random.Generator,
         preset: Preset | None = None,
+        steps: bool = False,
     ) -> None:
         n, k = setup.channels, len(axes)
         who, days, when = rng.spawn(3)  # who they are, how they change, when they fire
@@ -134,6 +136,9 @@ class Population:
         self._bias: Float64 = rest - 0.5 * (loading**2).sum(axis=1) + math.log(dt)
         u = self.units
         columns = [u.velocity, u.speed, u.position, self.click, self._bias, loading]
+        self._steps = steps and config.gait_depth > 0
+        if self._steps:
+            columns.append(stride_tuning(n, config.gait_depth, rng.spawn(1)[0]))
         self._matrix: Float32 = np.column_stack(columns).astype(np.float32)
         self._drive: Float32 = np.ones(self._matrix.shape[1], np.float32)
         self._at_bias, self._per_speed = 2 * k + 2, 1.0 / float(setup.max_speed)
@@ -143,7 +148,14 @@ class Population:
         self._log: Float32 = np.empty(n, np.float32)
         self._ceiling = np.float32(math.log(config.max_rate_hz * dt))
 
-    def step(self, t_ns: int, velocity: Sequence[float], position: Sequence[float], click: float = 0.0) -> Spikes:
+    def step(
+        self,
+        t_ns: int,
+        velocity: Sequence[float],
+        position: Sequence[float],
+        click: float = 0.0,
+        stride: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> Spikes:
         """Spikes of one bin, `[channels]`.
 
         Args:
@@ -151,13 +163,17 @@ class Population:
             velocity: intended, on the steered axes, m/s.
             position: encoded with it, on the steered axes, m.
             click: intended click, 0 or 1.
+            stride: of the legs (`Stride.step`), for a population that steps.
         """
         drive, out, scale, i = self._drive, self._log, self._per_speed, self._at_bias
         if self._drift.step():
             self._matrix[:, i] = self._bias + self._drift.log_rate
         place = ((p - c) * self._per_reach for p, c in zip(position, self._centre, strict=True))
         drive[:i] = [*(v * scale for v in velocity), math.hypot(*velocity) * scale, *place, click]
-        drive[i + 1 :] = self._common.step()
+        end = len(drive) - 3 * self._steps
+        drive[i + 1 : end] = self._common.step()
+        if self._steps:
+            drive[end:] = stride
         np.dot(self._matrix, drive, out=out)
         np.minimum(out, self._ceiling, out=out)
         np.exp(out, out=out)

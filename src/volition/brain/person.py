@@ -1,9 +1,9 @@
 """Simulated person: steers by a delayed picture and an internal model, with neurons calibrated to recordings.
 
 Simulated, not recorded. Its neurons are drawn from distributions fitted to recordings (`_preset`, `volition calibrate`);
-other constants are cited or marked as assumptions in `_policy`, `_walking`, `_tuning`, `_variability`, `_instability` and
-`_percept`. It sees goal and body a visual delay late, pushes (or walks) towards the goal with motor noise, and slows when it
-feels a touch.
+other constants are cited or marked as assumptions in `_policy`, `_walking`, `_stepping`, `_tuning`, `_variability`,
+`_instability` and `_percept`. It sees goal and body a visual delay late, pushes (or walks) towards the goal with motor
+noise, and slows when it feels a touch.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 
 from volition.brain._percept import Percept, PerceptConfig
 from volition.brain._policy import Policy, PolicyConfig
+from volition.brain._stepping import Stride
 from volition.brain._tuning import Population, PopulationConfig
 from volition.brain._walking import AXES as WALKING
 from volition.brain._walking import Walking, WalkingConfig
 from volition.errors import ConfigError
-from volition.signal import NS_PER_MS, Float32, Spikes, Stim, View
+from volition.signal import NS_PER_MS, NS_PER_S, Float32, Spikes, Stim, View
 from volition.stage import Port, Setup, Spec
 
 _REACHING = {"reach.x": 0, "reach.y": 1, "reach.z": 2}
@@ -98,7 +99,8 @@ class Person:
             self._effort = walking.effort
         else:
             self.policy = Policy(config, axes, setup, move)
-        self.population = Population(config, axes, self._select >= 0, setup, fire)
+        self.population = Population(config, axes, self._select >= 0, setup, fire, steps=walks)
+        self._stride = Stride(setup.bin_ns / NS_PER_S)
         self.percept = Percept(config, setup.electrodes, setup.bin_ns, feel)
         self._intended = np.zeros(len(setup.intent), np.float32)
         self._bin_ns, self._t_ns = setup.bin_ns, 0
@@ -122,7 +124,8 @@ class Person:
         self._intended = intended
         t_ns, self._t_ns = self._t_ns, self._t_ns + self._bin_ns
         self._believed.append(list(self.policy.believed))
-        return self.population.step(t_ns, self._effort(velocity), self._believed[0], click)
+        stride = self._stride.step(view.body)
+        return self.population.step(t_ns, self._effort(velocity), self._believed[0], click, stride)
 
     def intended(self) -> Float32:
         """The command carried out in the bin just given (motor noise included), `[k]`: m/s, and 0 or 1 for "select"."""
