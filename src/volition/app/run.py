@@ -121,6 +121,10 @@ def figures(report: Any) -> Iterator[dict[str, Any]]:
     whole = report.to_dict()
     for part in ("score", "gate"):
         yield from ({"what": f"{part}.{name}", "value": value} for name, value in whole[part].items())
+    told = whole["effector"]
+    yield from ({"what": f"effector.{name}", "value": value} for name, value in told.items() if name != "joints")
+    for joint, row in told.get("joints", {}).items():
+        yield from ({"what": f"effector.{joint}.{name}", "value": value} for name, value in row.items())
     for part in ("latency", "faults"):
         for stage, row in whole[part].items():
             yield from ({"what": f"{part}.{stage}.{name}", "value": value} for name, value in row.items())

@@ -24,6 +24,7 @@ Motors (a DC motor with gear gives its peak torque up to half the no-load speed,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ import numpy as np
 from volition.effector._gait import controls
 from volition.effector._legs_model import FITS, HIP_TO_SOLE_M, LIMITS, LOWER, TAXELS, UPPER, G, build
 from volition.effector._legs_pilot import STANDING, Library, Pilot
+from volition.effector._legs_power import Power
 from volition.effector._legs_sense import Estimator, SensorNoise, Sensors
 from volition.effector._legs_shape import Shape
 from volition.effector._legs_stand import POSE, Build
@@ -44,6 +46,7 @@ from volition.stage import Port, Setup, Spec
 _INTENT = ("walk.x", "walk.y", "walk.turn")
 _TICK_S = 0.005
 _PHYSICS_S = 0.001
+_STEPS = round(_TICK_S / _PHYSICS_S)
 _LATE = 3  # physics steps from the sensors' sample to the motors' new command
 _HALF_WIDTH_M = 100.0
 _FALLEN_UP, _FALLEN_M = 0.5, 0.5
@@ -140,7 +143,8 @@ class Legs:
         self._soft_s = 0.0
         self._heading = 0.0
         self._ground = np.zeros((2, 3))
-        self.work_j = 0.0
+        self._torque, self._speed = np.zeros((_STEPS, 12)), np.zeros((_STEPS + 1, 12))
+        self._power = Power(self._model)
 
     def _place(self) -> None:
         """Standing in the pose from which standing begins."""
@@ -167,7 +171,7 @@ class Legs:
 
     def _tick(self, wanted: Float64, age: Float64) -> None:
         """Sense, decide, and 3 ms later tell the motors."""
-        d = self._data
+        d, torque, speed = self._data, self._torque, self._speed
         reading = self._sensors.read(d.qpos[None], d.qvel[None], d.sensordata[None], _TICK_S)
         estimate = self._estimator.update(reading, _TICK_S)
         self.fallen = self.fallen or bool(
@@ -179,12 +183,13 @@ class Legs:
         else:
             self._target = self._pilot.step(estimate, wanted, age, _TICK_S)
             told = controls(self._target, before, _TICK_S)
-        for k in range(round(_TICK_S / _PHYSICS_S)):
+        speed[0] = d.qvel[6:18]
+        for k in range(_STEPS):
             if k == _LATE:
                 d.ctrl[:] = told[0]
             mujoco.mj_step(self._model, d)
-            power = d.actuator_force * d.qvel[6:18]
-            self.work_j += float(power[power > 0].sum()) * _PHYSICS_S
+            torque[k], speed[k + 1] = d.actuator_force, d.qvel[6:18]
+        self._power.add(torque, 0.5 * (speed[:-1] + speed[1:]), _PHYSICS_S, d.qpos[:2])
         self._feel()
 
     def _soft(self, angle: Float64) -> Float64:
@@ -208,6 +213,19 @@ class Legs:
                 continue
             mujoco.mj_contactForce(self._model, d, i, self._wrench)
             self._ground[foot] += self._wrench[:3] @ contact.frame.reshape(3, 3)
+
+    @property
+    def work_j(self) -> float:
+        """Positive mechanical work of all motors in this block, J."""
+        return self._power.positive_j
+
+    def begin_block(self) -> None:
+        """Power and energy are counted anew; the motors stay as warm as they are."""
+        self._power.begin()
+
+    def figures(self) -> Mapping[str, Any]:
+        """Way, energy, power and heat of this block; see `_legs_power.Power`."""
+        return self._power.figures()
 
     @property
     def standing(self) -> bool:

@@ -69,7 +69,9 @@ def fit(loop: Loop) -> None:
 
 
 def restart(loop: Loop) -> None:
-    """A new block of the task."""
+    """A new block of the task; an effector that keeps accounts opens new ones."""
+    if hasattr(loop.effector, "begin_block"):
+        loop.guards["effector"].ask(loop.effector.begin_block)
     loop.last.goal = loop.task.restart(loop.t_ns)
 
 

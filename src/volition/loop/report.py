@@ -39,6 +39,20 @@ def write_json(path: Path, content: Any) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
+def _told(effector: Mapping[str, Any]) -> list[str]:
+    """Lines of what an effector tells of itself."""
+    plain = {name: value for name, value in effector.items() if name != "joints"}
+    if not plain:
+        return []
+    lines = ["", "effector", *(f"  {name:<24}{value:>12.2f}" for name, value in plain.items())]
+    rows = effector.get("joints", {})
+    for name, row in rows.items():
+        if name == next(iter(rows)):
+            lines += ["", f"  {'joint':<20}" + "".join(f"{key:>14}" for key in row)]
+        lines.append(f"  {name:<20}" + "".join(f"{value:>14.2f}" for value in row.values()))
+    return lines
+
+
 @dataclass(frozen=True)
 class Report:
     """Figures of one run.
@@ -57,6 +71,8 @@ class Report:
         misses: ticks that took longer than their period.
         dropped_ms: time given up on a real clock.
         gate: what the stimulation gate counted.
+        effector: what the effector tells of itself in this block: figures whose keys carry units, and "joints", a row of
+            figures each; empty where it tells nothing.
         seed: of the run.
     """
 
@@ -72,6 +88,7 @@ class Report:
     misses: int = 0
     dropped_ms: float = 0.0
     gate: Mapping[str, int] = field(default_factory=dict)
+    effector: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
     @property
@@ -106,4 +123,5 @@ class Report:
         lines += ["", f"faults: {', '.join(found) or 'none'}; intent held {self.held} bins, {self.stops} stops"]
         refused = [f"{kind} {n}" for kind, n in self.gate.items() if n]
         lines.append(f"stimulation gate: {', '.join(refused) or 'nothing to report'}")
+        lines += _told(self.effector)
         return "\n".join(lines)
