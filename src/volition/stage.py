@@ -93,6 +93,9 @@ class Setup:
         max_speed: fastest the controlled point moves, m/s.
         taxels: touch sensors of the effector.
         electrodes: stimulation electrodes of the channel.
+        pace_m_s: how fast the task asks a body to go, m/s (infinity: as fast as it can); 0: as fast as one likes. A task
+            tells it by an attribute of that name, known before `prepare`.
+        ground: what the task asks a body to go over, told in the same way: "flat", or as the effector's configuration says.
     """
 
     seed: int = 0
@@ -104,6 +107,8 @@ class Setup:
     max_speed: float = 0.5
     taxels: int = 0
     electrodes: int = 0
+    pace_m_s: float = 0.0
+    ground: str = "flat"
 
     def rng(self, who: str) -> np.random.Generator:
         """A generator of its own for each stage: adding one stage changes no other's numbers."""

@@ -12,6 +12,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from volition.effector._legs_ground import GROUNDS, add_ground
 from volition.errors import ConfigError
 from volition.signal import Float64
 
@@ -134,18 +135,29 @@ def torque_limit(limits: str, velocity: Float64, direction: Float64) -> Float64:
     return np.maximum(line, 0.0)
 
 
-def build(fit: str = "robot", limits: str = "stated", timestep: float = 0.001, iterations: int = 50) -> Any:
-    """The compiled model: a free trunk over a flat floor.
+def build(
+    fit: str = "robot",
+    limits: str = "stated",
+    timestep: float = 0.001,
+    iterations: int = 50,
+    ground: str = "flat",
+    rng: np.random.Generator | None = None,
+) -> Any:
+    """The compiled model: a free trunk over a floor.
 
     Args:
         fit: "robot" or "prosthesis".
         limits: "stated" or "sprint" (torque x 1.3, no-load speed x 1.4).
         timestep: of the physics, s.
         iterations: of the solver.
+        ground: one of `GROUNDS`; where it is not flat, the floor lies 1 m below the slabs.
+        rng: what a ground that is not flat is drawn from.
 
     Raises:
-        ConfigError: unknown fit or limits.
+        ConfigError: unknown fit, limits or ground.
     """
+    if ground not in GROUNDS:
+        raise ConfigError(f"legs: ground is one of {GROUNDS}, got {ground!r}")
     if fit not in FITS or limits not in LIMITS:
         raise ConfigError(f"legs: fit is one of {FITS} and limits one of {LIMITS}, got {fit!r} and {limits!r}")
     spec = mujoco.MjSpec()
@@ -158,11 +170,14 @@ def build(fit: str = "robot", limits: str = "stated", timestep: float = 0.001, i
         name="floor",
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=(200, 200, 1),
+        pos=(0, 0, 0 if ground == "flat" else -1),
         contype=_FLOOR,
         conaffinity=0,
         friction=(1, 0.02, 0.001),
         solref=_STIFF,
     )
+    if ground != "flat":
+        add_ground(spec, ground, rng or np.random.default_rng(), contype=_FLOOR, conaffinity=0, solref=_STIFF)
     trunk = spec.worldbody.add_body(name="trunk", pos=(0, 0, HIP_TO_SOLE_M))
     trunk.add_freejoint()
     trunk.add_site(name="imu", pos=(0, 0, 0))

@@ -32,6 +32,7 @@ import mujoco
 import numpy as np
 
 from volition.effector._gait import controls
+from volition.effector._legs_ground import FRICTION, GROUNDS
 from volition.effector._legs_model import FITS, HIP_TO_SOLE_M, LIMITS, LOWER, TAXELS, UPPER, G, build
 from volition.effector._legs_pilot import STANDING, Library, Pilot
 from volition.effector._legs_power import Power
@@ -64,6 +65,8 @@ class LegsConfig:
         limits: of the motors: "stated" or "sprint".
         max_speed_m_s: fastest forward command, m/s, but never faster than the library's fastest gait; 0 is that one.
         friction: of the floor, sliding.
+        ground: "flat", "slopes" (10 %), "steps" (3 cm), "slippery" (friction 0.5 to 1), "mixed" (all of them), or "auto":
+            what the task asks for. The controller is not told.
         noise: scale of the sensors' noise and bias.
         hold_ms: an intent older than this fades.
         frozen_ms: an intent that does not change at all for so long, and is not nil, fades too; 0 takes it as it is (for a
@@ -74,6 +77,7 @@ class LegsConfig:
     limits: str = "stated"
     max_speed_m_s: float = 3.0
     friction: float = 0.9
+    ground: str = "auto"
     noise: float = 1.0
     hold_ms: float = 300.0
     frozen_ms: float = 1000.0
@@ -84,6 +88,8 @@ class LegsConfig:
             raise ConfigError(f"legs: fit must be one of {', '.join(FITS)}, got {self.fit!r}")
         if self.limits not in LIMITS:
             raise ConfigError(f"legs: limits must be one of {', '.join(LIMITS)}, got {self.limits!r}")
+        if self.ground not in ("auto", *GROUNDS):
+            raise ConfigError(f"legs: ground must be auto or one of {', '.join(GROUNDS)}, got {self.ground!r}")
         for name in ("max_speed_m_s", "noise", "hold_ms", "frozen_ms"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"legs: {name} must not be negative, got {getattr(self, name)}")
@@ -125,12 +131,9 @@ class Legs:
     def prepare(self, setup: Setup) -> None:
         """The legs anew, standing at the origin and looking along x."""
         c = self.config
-        if self._model is None:
-            self._model = build(c.fit, c.limits, _PHYSICS_S)
-            self._model.geom_friction[:, 0] = c.friction
-            self._floor = int(self._model.geom("floor").id)
-            self._foot_of = {int(self._model.geom(name).id): i // 4 for i, name in enumerate(TAXELS)}
-            self._wrench = np.zeros(6)
+        ground = setup.ground if c.ground == "auto" else c.ground
+        if self._model is None or ground != "flat":
+            self._make(ground, setup.rng("ground"))
         self._data = mujoco.MjData(self._model)
         self._t_ns = 0
         rng = setup.rng("effector")
@@ -145,6 +148,17 @@ class Legs:
         self._ground = np.zeros((2, 3))
         self._torque, self._speed = np.zeros((_STEPS, 12)), np.zeros((_STEPS + 1, 12))
         self._power = Power(self._model)
+
+    def _make(self, ground: str, rng: np.random.Generator) -> None:
+        """The model, over its ground."""
+        c = self.config
+        self._model = model = build(c.fit, c.limits, _PHYSICS_S, ground=ground, rng=rng)
+        if ground in ("slippery", "mixed"):  # of two surfaces the rougher counts: the ground's own
+            model.geom_friction[model.geom_bodyid > 0, 0] = FRICTION[0]
+        else:
+            model.geom_friction[:, 0] = c.friction
+        self._foot_of = {int(model.geom(name).id): i // 4 for i, name in enumerate(TAXELS)}
+        self._wrench = np.zeros(6)
 
     def _place(self) -> None:
         """Standing in the pose from which standing begins."""
@@ -208,11 +222,15 @@ class Legs:
         self._ground[:] = 0
         for i in range(d.ncon):
             contact = d.contact[i]
-            foot = self._foot_of.get(int(contact.geom[1]))
-            if foot is None or contact.geom[0] != self._floor:
+            one, other = int(contact.geom[0]), int(contact.geom[1])
+            # The force is that of the first body on the second; a sole comes after a plane and before a box.
+            foot, sign = self._foot_of.get(other), 1.0
+            if foot is None:
+                foot, sign = self._foot_of.get(one), -1.0
+            if foot is None or self._model.geom_bodyid[one if sign > 0 else other]:
                 continue
             mujoco.mj_contactForce(self._model, d, i, self._wrench)
-            self._ground[foot] += self._wrench[:3] @ contact.frame.reshape(3, 3)
+            self._ground[foot] += sign * (self._wrench[:3] @ contact.frame.reshape(3, 3))
 
     @property
     def work_j(self) -> float:

@@ -147,6 +147,8 @@ def fit_together(stages: Mapping[str, Any], seed: int) -> Setup:
         max_speed=effector.max_speed,
         taxels=effector.spec.gives.size,
         electrodes=channel.electrodes,
+        pace_m_s=getattr(stages["task"], "pace_m_s", 0.0),
+        ground=getattr(stages["task"], "ground", "flat"),
     )
     _prepare("brain", brain, setup)
     # A live brain learns how wide it is only when it has found its source.

@@ -14,9 +14,7 @@ from volition.signal import NS_PER_S, BodyState, Float32, Goal
 from volition.stage import Setup, Spec
 from volition.task._attempt import Attempt
 from volition.task._score import path_efficiency, wilson
-
-_FALLEN_RAD = pi / 3
-_STILL_M_S = 0.25
+from volition.task._steering import STILL_M_S, Steering, Stood, speed_of
 
 
 @dataclass(frozen=True)
@@ -76,14 +74,8 @@ class Walk:
             ConfigError: the effector can neither be walked nor be moved about.
         """
         c = self.config
-        self._walks = "walk.x" in setup.intent
-        names = ("walk.x", "walk.turn") if self._walks else ("reach.x", "reach.y")
-        for name in names:
-            if name not in setup.intent:
-                raise ConfigError(f"walk: needs an effector that takes the intent {name!r}")
-        self._first, self._second = (setup.intent.index(name) for name in names)
-        self._width = len(setup.intent)
-        self._half = float(np.abs(setup.workspace[:, :2]).min())
+        self._steering = Steering(setup, "walk")
+        self._half = self._steering.half
         self._distance = min(c.distance_m, self._half / 3)
         self._radius = c.radius_m * self._distance / c.distance_m
         self._speed = min(c.speed_m_s, setup.max_speed)
@@ -112,7 +104,7 @@ class Walk:
             self._ahead = atan2(-y, -x)
             at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
         self._attempt = Attempt(t_ns, self._here, at, self._radius)
-        self._since_ns = -1
+        self._stood = Stood()
         self._goal = Goal(t_ns, trial, np.array(at), self._radius, stop=self._stops(trial))
         return self._goal
 
@@ -123,14 +115,12 @@ class Walk:
         gate = self._goal.position.tolist()
         inside = hypot(gate[0] - x, gate[1] - y) <= self._radius
         self._attempt.observe(t_ns, x, y, inside)
-        if self._walks and body.joint_position.size > 2:
-            self._fell = self._fell or float(np.abs(body.joint_position[1:3]).max()) > _FALLEN_RAD
-        still = inside and float(np.hypot(*body.velocity[:2])) < _STILL_M_S
-        self._since_ns = (t_ns if self._since_ns < 0 else self._since_ns) if still else -1
-        outcome = self._judge(t_ns, inside)
+        self._fell = self._fell or self._steering.fallen(body)
+        stood_ns = self._stood.observe(t_ns, inside and speed_of(body) < STILL_M_S)
+        outcome = self._judge(t_ns, inside, stood_ns)
         return self._goal if outcome == "" else self._finish(t_ns, outcome)
 
-    def _judge(self, t_ns: int, inside: bool) -> str:
+    def _judge(self, t_ns: int, inside: bool, stood_ns: int) -> str:
         """How the trial ends now, or ""."""
         if t_ns - self._attempt.start_ns >= self.config.timeout_s * NS_PER_S:
             return "fell" if self._fell else "timeout"
@@ -138,8 +128,7 @@ class Walk:
             return ""
         if not self._stops(self._goal.trial):
             return "reached"
-        stood = self._since_ns >= 0 and t_ns - self._since_ns >= self.config.hold_s * NS_PER_S
-        return "reached" if stood else ""
+        return "reached" if stood_ns >= self.config.hold_s * NS_PER_S else ""
 
     def _finish(self, t_ns: int, outcome: str) -> Goal:
         trial = self._goal.trial
@@ -148,29 +137,19 @@ class Walk:
         return self._next(t_ns, trial + 1)
 
     def aim(self, body: BodyState, goal: Goal | None = None) -> Float32:
-        """Turn towards the gate and walk, the slower the further it lies to the side; slow down where a stop is asked.
+        """Turn towards the gate and walk (see `Steering.command`); slow down where a stop is asked.
 
-        `turn = 1.5 bearing`, at most 0.9 rad/s; `forward = speed max(0, cos bearing)²`, and before a stop in proportion to
-        the distance within 1.5 m. Standing in a gate that asks for it, nothing.
+        Before a stop the speed falls in proportion to the distance within 1.5 m; in a gate that asks for it, nothing.
         """
         goal = goal or self._goal
-        dx, dy = (goal.position[:2] - body.position[:2]).tolist()
-        distance = hypot(dx, dy)
-        command = np.zeros(self._width, np.float32)
-        speed = self._speed
+        gx, gy = goal.position.tolist()[:2]
+        x, y = body.position.tolist()[:2]
+        distance, speed = hypot(gx - x, gy - y), self._speed
         if goal.stop:
             if distance <= 0.5 * goal.radius:
-                return command
+                return self._steering.still()
             speed *= min(1.0, max(0.2, distance / min(1.5, 0.4 * self._distance)))
-        if not self._walks:
-            scale = speed / max(distance, 1e-9)
-            command[self._first], command[self._second] = scale * dx, scale * dy
-            return command
-        heading = float(body.joint_position[0]) if body.joint_position.size else 0.0
-        bearing = (atan2(dy, dx) - heading + pi) % (2 * pi) - pi
-        command[self._first] = speed * max(0.0, cos(bearing)) ** 2
-        command[self._second] = min(0.9, max(-0.9, 1.5 * bearing))
-        return command
+        return self._steering.command(body, (gx, gy), speed)
 
     def score(self) -> Mapping[str, float]:
         """Success rate with its Wilson interval, mean speed over ground and path efficiency of the gates passed, falls."""

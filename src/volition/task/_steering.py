@@ -1,0 +1,94 @@
+"""How the ideal user of a walking task steers a body, and when a body has fallen."""
+
+from __future__ import annotations
+
+from math import atan2, cos, hypot, pi
+
+import numpy as np
+
+from volition.errors import ConfigError
+from volition.signal import BodyState, Float32
+from volition.stage import Setup
+from volition.task._layout import Point
+
+FALLEN_RAD = pi / 3
+STILL_M_S = 0.25
+_TURN_RAD_S = 0.9
+
+
+class Steering:
+    """Bodies that take "walk.x" and "walk.turn" are steered by heading, any other by velocity ("reach.x", "reach.y").
+
+    Args:
+        setup: what the loop tells.
+        who: the task, for messages.
+
+    Attributes:
+        walks: whether it is steered by heading.
+        half: from the middle of the workspace to its nearest edge, m.
+
+    Raises:
+        ConfigError: the effector can neither be walked nor be moved about.
+    """
+
+    def __init__(self, setup: Setup, who: str) -> None:
+        self.walks = "walk.x" in setup.intent
+        names = ("walk.x", "walk.turn") if self.walks else ("reach.x", "reach.y")
+        for name in names:
+            if name not in setup.intent:
+                raise ConfigError(f"{who}: needs an effector that takes the intent {name!r}")
+        self._first, self._second = (setup.intent.index(name) for name in names)
+        self._width = len(setup.intent)
+        self.half = float(np.abs(setup.workspace[:, :2]).min())
+
+    def heading(self, body: BodyState) -> float:
+        """Where the body looks, rad; 0 for one that looks nowhere."""
+        return float(body.joint_position[0]) if self.walks and body.joint_position.size else 0.0
+
+    def fallen(self, body: BodyState) -> bool:
+        """Whether its trunk is tilted by more than 60 degrees."""
+        return self.walks and body.joint_position.size > 2 and float(np.abs(body.joint_position[1:3]).max()) > FALLEN_RAD
+
+    def still(self) -> Float32:
+        """Standing."""
+        return np.zeros(self._width, np.float32)
+
+    def command(self, body: BodyState, to: Point, speed: float) -> Float32:
+        """Turn towards a place and go, the slower the further it lies to the side.
+
+        `turn = 1.5 bearing`, at most 0.9 rad/s; `forward = speed max(0, cos bearing)²`.
+        """
+        x, y = body.position.tolist()[:2]
+        dx, dy = to[0] - x, to[1] - y
+        command = self.still()
+        if not self.walks:
+            scale = speed / max(hypot(dx, dy), 1e-9)
+            command[self._first], command[self._second] = scale * dx, scale * dy
+            return command
+        bearing = (atan2(dy, dx) - self.heading(body) + pi) % (2 * pi) - pi
+        command[self._first] = speed * max(0.0, cos(bearing)) ** 2
+        command[self._second] = min(_TURN_RAD_S, max(-_TURN_RAD_S, 1.5 * bearing))
+        return command
+
+
+def speed_of(body: BodyState) -> float:
+    """Over ground, m/s."""
+    return float(np.hypot(*body.velocity[:2]))
+
+
+class Stood:
+    """For how long the body has stood still in a place."""
+
+    __slots__ = ("_since_ns",)
+
+    def __init__(self) -> None:
+        self._since_ns = -1
+
+    def observe(self, t_ns: int, still: bool) -> int:
+        """Nanoseconds that it has stood by now; -1 while it does not."""
+        if not still:
+            self._since_ns = -1
+            return -1
+        if self._since_ns < 0:
+            self._since_ns = t_ns
+        return t_ns - self._since_ns
