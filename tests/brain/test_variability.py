@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import gamma, kstest
 
-from volition.brain._variability import CommonNoise, OwnNoise, Renewal, averaged
+from volition.brain._variability import CommonNoise, Normals, OwnNoise, Renewal, averaged
 
 BIN_NS = 20_000_000
 
@@ -28,6 +29,27 @@ def test_the_mean_over_a_bin_varies_as_the_formula_says():
         x[:, k] = keep * x[:, k - 1] + math.sqrt(1 - keep**2) * rng.standard_normal(4000)
     for width in (1, 5):
         assert x[:, : width * fine].mean(1).var() == pytest.approx(float(averaged(width / tau)), rel=0.08)
+
+
+def test_normal_numbers_of_16_bits_are_as_normal_as_full_ones():
+    normals = Normals(1001, 0.5, np.random.default_rng(8))
+    z = np.array([normals.draw().copy() for _ in range(200)]) / 0.5
+    assert z.mean() == pytest.approx(0, abs=0.01)
+    assert z.std() == pytest.approx(1, abs=0.01)
+    assert kstest(z.ravel(), "norm").pvalue > 0.01
+    assert abs(np.corrcoef(z[:, 0], z[:, 1])[0, 1]) < 0.25
+    assert abs(np.corrcoef(z[:-1].ravel(), z[1:].ravel())[0, 1]) < 0.01
+    assert z.max() > 4.0
+
+
+def test_intervals_are_gamma_whether_drawn_for_many_channels_or_for_one():
+    shape = np.array([0.6, 1.0, 4.0])
+    for copies in (1, 10):
+        process = Renewal(np.repeat(shape, copies), BIN_NS, 0.0, np.random.default_rng(9))
+        at = np.arange(3 * copies)
+        drawn = np.array([process._intervals(at) for _ in range(3000 // copies)]).reshape(-1, 3, copies)
+        for i, k in enumerate(shape):
+            assert kstest(drawn[:, i].ravel(), gamma(k, scale=1 / k).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("variance", [0.05, 0.5, 1.5])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from volition.decoder import _gains
 from volition.decoder.kalman import Kalman, KalmanConfig
 from volition.errors import ConfigError, InputError
 from volition.stage import Setup
@@ -103,6 +104,21 @@ def test_more_masks_than_it_remembers():
     p = parameters()
     X = rng.poisson(2.0, (400, CHANNELS)).astype(float)
     mask = rng.random(X.shape) < 0.4  # 128 possible
+    np.testing.assert_allclose(restored(p).predict(X, mask), textbook(p, X, mask)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_what_was_lost_before_is_not_worked_out_again_and_memory_ends(monkeypatch):
+    p, rng = parameters(), np.random.default_rng(4)
+    X = rng.poisson(2.0, (400, CHANNELS)).astype(float)
+    mask = np.zeros(X.shape, bool)
+    mask[50::50, :3] = True  # far enough apart to come to rest
+    decoder = restored(p)
+    sizes = []
+    for t in range(len(X)):
+        decoder.step(np.where(mask[t], np.nan, X[t]), mask[t])
+        sizes.append(decoder._gains._nodes)
+    assert sizes[30] < sizes[99] == sizes[-1]
+    monkeypatch.setattr(_gains, "_NODES", sizes[30] + 3)
     np.testing.assert_allclose(restored(p).predict(X, mask), textbook(p, X, mask)[0], rtol=1e-4, atol=1e-5)
 
 

@@ -57,11 +57,13 @@ class Forward:
         self._pending = np.zeros((lags, m))
         self._block = np.zeros((lags, m))
         self._shown = np.zeros((lags, m))
+        self._new = np.empty((lags, m))
         self._at = 0
         self._before: list[float] | None = None
         self._blocks = 0
         self._forget = math.exp(-dt * bins / learn_s) if learn_s > 0 and bins > 0 else 1.0
         self._learns = learn_s > 0 and bins > 0
+        self._phi = np.full((lags, m + 1), dt * bins * top)  # the last column is the drift's
         self._first = np.vstack([np.eye(axes), np.zeros((axes + 1, axes))])
         window = (dt * bins * top) ** 2
         weight = window * np.repeat(_ANCHOR, (axes, axes, 1))
@@ -71,16 +73,19 @@ class Forward:
         self._missed = np.zeros(lags)
         self._believe(np.repeat(self._first[None], lags, axis=0), 0)
 
-    def _believe(self, theta: Float64, best: int) -> None:
-        """Take these parameters, and make their inverse ready."""
-        self._theta, self._best = theta, best
-        k, own = self._axes, theta[best]
+    def _believe(self, scaled: Float64, best: int) -> None:
+        """Take these parameters (the drift as a share of full speed), and make their inverse ready."""
+        self._scaled, self._best = scaled, best
+        k, own = self._axes, scaled[best]
         self._B: Float64 = np.ascontiguousarray(own[: 2 * k].T)
-        self.drift: list[float] = own[2 * k].tolist()
+        self.drift: list[float] = (self._top * own[2 * k]).tolist()
         linear, curve = own[:k].T, own[k : 2 * k].T
-        left, size, right = np.linalg.svd(linear + _TURNS * curve)
-        self._inverse = ((right.swapaxes(-1, -2) / np.maximum(size, _LEAST)[:, None]) @ left.swapaxes(-1, -2)).tolist()
-        self.gain = float(np.abs(np.linalg.det(linear)) ** (1 / k))
+        self._inverse = _inverse(linear + _TURNS * curve).tolist()
+
+    @property
+    def gain(self) -> float:
+        """How strongly the body is believed to answer about 0.8 of full effort: 1 does what is meant."""
+        return float(np.abs(np.linalg.det(self.matrix)) ** (1 / self._axes))
 
     @property
     def matrix(self) -> Float64:
@@ -100,13 +105,13 @@ class Forward:
         """
         if not self._delay:
             return seen, [0.0] * self._axes
-        moved = (self._B @ self._pending[self._best]).tolist()
+        moved = self._B.dot(self._pending[self._best]).tolist()
         steps = self._delay
         at = [p + self._dt * (m + steps * b) for p, m, b in zip(seen, moved, self.drift, strict=True)]
         coast = self._coast[self._best]
         if not coast:
             return at, [0.0] * self._axes
-        return at, [coast * v for v in (self._B @ self._f[self._best]).tolist()]
+        return at, [coast * v for v in self._B.dot(self._f[self._best]).tolist()]
 
     def plan(self, wanted: list[float]) -> list[float]:
         """The plan that moves the body with this velocity, m/s; at most full effort, in the direction that does so."""
@@ -131,10 +136,12 @@ class Forward:
             return
         effort = math.hypot(*plan) / self._top
         drive = np.array(plan + [(effort - _USUAL) * u for u in plan])
-        self._f = self._keep * self._f + self._fresh * drive
-        self._pending += self._f - self._ring[self._at]
-        self._ring[self._at] = self._f
-        self._block += self._f
+        f, new, oldest = self._f, self._new, self._ring[self._at]
+        np.multiply(self._keep, f, out=f)
+        np.add(f, np.multiply(self._fresh, drive, out=new), out=f)
+        np.add(self._pending, np.subtract(f, oldest, out=new), out=self._pending)
+        oldest[...] = f
+        np.add(self._block, f, out=self._block)
         self._at = (self._at + 1) % self._delay
         if self._at == 0:
             self._pending = self._ring.sum(0)
@@ -156,18 +163,27 @@ class Forward:
         self._update(self._dt * shown, np.array(seen) - np.array(before))
 
     def _update(self, planned: Float64, moved: Float64) -> None:
-        span = np.full((len(planned), 1), self._dt * self._delay * self._top)
-        phi = np.hstack([planned, span])
-        wrong = moved - np.einsum("ji,jik->jk", phi, self._theta_scaled())
-        self._missed = self._forget * self._missed + (wrong**2).sum(1)
-        self._S = self._forget * self._S + phi[:, :, None] * phi[:, None, :]
-        self._R = self._forget * self._R + phi[:, :, None] * moved[None, None, :]
-        scaled: Float64 = np.asarray(np.linalg.solve(self._S + self._anchor, self._R + self._anchored), np.float64)
-        scaled[:, -1] *= self._top
-        self._believe(scaled, int(self._missed.argmin()))
+        phi = self._phi
+        phi[:, :-1] = planned
+        wrong = moved - np.matmul(phi[:, None, :], self._scaled)[:, 0]
+        self._missed = self._forget * self._missed + (wrong * wrong).sum(1)
+        column = phi[:, :, None]
+        self._S *= self._forget
+        self._S += column * phi[:, None, :]
+        self._R *= self._forget
+        self._R += column * moved
+        found: Float64 = np.asarray(np.linalg.solve(self._S + self._anchor, self._R + self._anchored), np.float64)
+        self._believe(found, int(self._missed.argmin()))
 
-    def _theta_scaled(self) -> Float64:
-        """Parameters with the drift as a share of full speed, as the regression has it."""
-        scaled = self._theta.copy()
-        scaled[:, -1] /= self._top
-        return scaled
+
+def _inverse(matrices: Float64) -> Float64:
+    """Inverses, `[shares, axes, axes]`, of matrices none of whose singular values counts as less than `_LEAST`."""
+    try:
+        found: Float64 = np.asarray(np.linalg.inv(matrices), np.float64)
+        if (found * found).sum((1, 2)).max() * _LEAST**2 <= 1:  # then no singular value can be less
+            return found
+    except np.linalg.LinAlgError:
+        pass
+    left, size, right = np.linalg.svd(matrices)
+    floored: Float64 = (right.swapaxes(-1, -2) / np.maximum(size, _LEAST)[:, None]) @ left.swapaxes(-1, -2)
+    return floored

@@ -17,6 +17,8 @@ from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, View
 from volition.stage import Setup
 
+_AHEAD = 64  # bins whose motor noise is drawn at once
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -104,6 +106,7 @@ class Policy:
         self.model = Forward(len(axes), dt, bins, self._top, config.learn_model_s)
         self._keep = math.exp(-bin_ms / config.motor_noise_ms)
         self._noise = [0.0] * len(axes)
+        self._drawn: list[list[float]] = []
         self._bins = tuple(
             max(1, round(ms / bin_ms)) for ms in (config.click_after_ms, config.click_ms, config.click_rest_ms)
         )
@@ -155,7 +158,9 @@ class Policy:
 
     def _with_noise(self, plan: list[float], speed: float) -> list[float]:
         keep, fresh = self._keep, math.sqrt(1.0 - self._keep**2)
-        draw = self._rng.standard_normal(len(plan)).tolist()
+        if not self._drawn:  # a call costs more than many numbers
+            self._drawn = self._rng.standard_normal((_AHEAD, len(plan))).tolist()[::-1]
+        draw = self._drawn.pop()
         self._noise = [keep * n + fresh * d for n, d in zip(self._noise, draw, strict=True)]
         gain = self._config.motor_noise * speed
         return [u + gain * n for u, n in zip(plan, self._noise, strict=True)]

@@ -139,8 +139,8 @@ class Population:
         self._steps = steps and config.gait_depth > 0
         if self._steps:
             columns.append(stride_tuning(n, config.gait_depth, rng.spawn(1)[0]))
-        self._matrix: Float32 = np.column_stack(columns).astype(np.float32)
-        self._drive: Float32 = np.ones(self._matrix.shape[1], np.float32)
+        self._matrix: Float32 = np.ascontiguousarray(np.column_stack(columns).T, np.float32)
+        self._drive: Float32 = np.ones(len(self._matrix), np.float32)
         self._at_bias, self._per_speed = 2 * k + 2, 1.0 / float(setup.max_speed)
         low, high = (np.pad(side, (0, 3))[list(axes)] for side in setup.workspace)
         self._centre = ((low + high) / 2).tolist()
@@ -167,14 +167,14 @@ class Population:
         """
         drive, out, scale, i = self._drive, self._log, self._per_speed, self._at_bias
         if self._drift.step():
-            self._matrix[:, i] = self._bias + self._drift.log_rate
+            self._matrix[i] = self._bias + self._drift.log_rate
         place = ((p - c) * self._per_reach for p, c in zip(position, self._centre, strict=True))
         drive[:i] = [*(v * scale for v in velocity), math.hypot(*velocity) * scale, *place, click]
         end = len(drive) - 3 * self._steps
         drive[i + 1 : end] = self._common.step()
         if self._steps:
             drive[end:] = stride
-        np.dot(self._matrix, drive, out=out)
+        np.dot(drive, self._matrix, out=out)
         np.minimum(out, self._ceiling, out=out)
         np.exp(out, out=out)
         if self._own is not None:

@@ -22,6 +22,7 @@ import numpy as np
 from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, Float64, Stim
 
+_DOUBLE = np.dtype(np.float64)
 _SLACK = 1.0 + 1e-9  # a command exactly at a limit passes whatever the rounding of Q and D
 
 
@@ -187,9 +188,13 @@ class Gate:
         now = stim.t_ns if now_ns is None else now_ns
         if not self._tick(now):
             return self._nothing(now)
-        command = _own(stim)  # judged and delivered is one and the same copy: plain float64, which no product overflows
-        silent = command is not None and not (
-            _any(command.amplitude_ua) or _any(command.frequency_hz) or _any(command.pulse_width_us)
+        # Judged and delivered is one and the same copy: plain float64, which no product overflows. Of plain zeros nothing is
+        # delivered, whatever becomes of them: they need no copy.
+        zeros = self._zeros(stim)
+        command = None if zeros else _own(stim)
+        silent = zeros or (
+            command is not None
+            and not (_any(command.amplitude_ua) or _any(command.frequency_hz) or _any(command.pulse_width_us))
         )
         if not self._armed:
             if not silent:
@@ -203,9 +208,9 @@ class Gate:
             if not silent:
                 self._lapse()
             return self._nothing(now)
-        if command is None:
+        if command is None and not zeros:
             return self._refuse("type", now)
-        fault = self._misshapen(command) or ("" if silent else self._excess(command))
+        fault = "" if command is None else self._misshapen(command) or ("" if silent else self._excess(command))
         if fault:
             return self._refuse(fault, now)
         self._flowing = None if silent else command
@@ -247,6 +252,17 @@ class Gate:
 
     def _nothing(self, t_ns: int) -> Stim:
         return Stim(t_ns, self._zero, self._zero, self._zero)
+
+    def _zeros(self, stim: Stim) -> bool:
+        """Whether a command is zero on every electrode, in plain arrays of float64 (one array may serve as all three)."""
+        seen: object = None
+        for values in (stim.amplitude_ua, stim.frequency_hz, stim.pulse_width_us):
+            if values is seen:
+                continue
+            if type(values) is not np.ndarray or values.dtype != _DOUBLE or values.shape != self._zero.shape or values.any():
+                return False
+            seen = values
+        return True
 
     def _misshapen(self, stim: Stim) -> str:
         shape = (self._electrodes,)

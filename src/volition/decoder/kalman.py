@@ -5,12 +5,8 @@
 fitted by least squares (`_state_space.py`). What the data must decide (how many bins the state spans, by how many activity
 leads, how far Q is shrunk and by how much it is scaled) is chosen on chronological blocks of the training data.
 
-In information form one bin costs one product `H x`, `H = C' Q^-1`, and algebra of the size of the state:
-
-    P_t = ((A P_{t-1} A' + W)^-1 + J)^-1,   s_t = A s_{t-1} + P_t (H x_t - J A s_{t-1}),   J = C' Q^-1 C
-
-P does not depend on the data: it is tabulated from the border until it has settled (steady-state gain, Malik et al. 2011).
-Missing channels `m` are left out exactly: with V = Q^-1 and F = C' V, the observed ones have `H_o = F_o - F_m V_mm^-1 V_mo`.
+One bin costs one product with the activity and algebra of the size of the state (information form); channels that are
+missing are left out exactly. The gains are worked out once for each way that channels come and go (`_gains.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volition.decoder import _state_space as model
+from volition.decoder._gains import Gains
 from volition.decoder._sequence import (
     Scale,
     agree,
@@ -40,7 +37,6 @@ from volition.errors import ConfigError, InputError
 from volition.signal import Bool, Float32, Float64
 from volition.stage import Port, Setup, Spec
 
-_CACHE = 64  # masks
 _MANY = 256  # channels
 
 
@@ -87,18 +83,6 @@ class _Choice:
     noise: float
 
 
-class _Seen:
-    """What a set of observed channels tells: `H`, its offset, `J`; by age `P`, `M = (I - P J) A` and the trust in them."""
-
-    def __init__(self, F: Float64, C: Float64, scale: Float64, mean: Float64) -> None:
-        J = F @ C
-        self.J = (J + J.T) / 2
-        self.H = np.ascontiguousarray(F * scale)
-        self.offset = self.H @ mean
-        self.P = self.M = np.zeros((0, *J.shape))
-        self.trust: list[float] = []
-
-
 class Kalman:
     """The decoder; `chosen` tells what the inner validation took, `validation` its R² there."""
 
@@ -111,9 +95,7 @@ class Kalman:
         self.confidence = 0.0
         self.chosen: dict[str, float] = {}
         self.validation = float("nan")
-        self._features = self._outputs = self._age = 0
-        self._P: Float64 = np.zeros((0, 0))  # the covariance, while it does not rest
-        self._rests_on: bytes | None = b""  # key of the mask for which the covariance is tabulated; b"": nothing missing
+        self._features = self._outputs = 0
         self._s: Float64 = np.zeros(0)
 
     def prepare(self, setup: Setup) -> None:
@@ -195,59 +177,16 @@ class Kalman:
     # --- running ---
 
     def step(self, x: Float32, mask: Bool) -> Float32:
-        """One bin; see the module. Costs one product of `[n, features]` once the gain has settled for this mask."""
+        """One bin; see the module."""
         if not self.fitted:
             raise unfitted("kalman")
-        if mask.any():
-            key = np.packbits(mask).tobytes()
-            seen = self._masks.get(key) or self._observed(key, mask)
-            x = np.where(mask, 0.0, x)
-        else:
-            key, seen = b"", self._all
-        u = seen.H @ x - seen.offset
-        self._age += 1
-        if key == self._rests_on:
-            i = min(self._age, len(seen.P)) - 1
-            self._s = seen.M[i] @ self._s + seen.P[i] @ u
-            self.confidence = seen.trust[i]
-        else:
-            self._general(u, key, seen)
+        seen, counts = self._gains.seen(mask), self._counts
+        counts[:] = x
+        np.copyto(counts, 0.0, where=mask)
+        node = self._gains.step(seen)
+        self._s = node.M.dot(self._s) + node.P.dot(seen.H.dot(counts) - seen.offset)
+        self.confidence = node.trust
         return self._read(self._s)
-
-    def _general(self, u: Float64, key: bytes, seen: _Seen) -> None:
-        """A bin whose covariance is not tabulated: one step of the Riccati recursion, until it rests again."""
-        m = self._movement
-        before, s = m.S, self._s
-        if self._age > 1:
-            if self._rests_on is not None:
-                rest = self._masks[self._rests_on] if self._rests_on else self._all
-                self._P = rest.P[min(self._age - 1, len(rest.P)) - 1]
-            before, s = m.A @ self._P @ m.A.T + m.W, m.A @ s
-        P = model.update(before, seen.J)
-        self._s = s + P @ (u - seen.J @ s)
-        self.confidence = self._belief(P)
-        self._rests_on = None
-        if self._age > len(self._all.P) and model.alike(P, self._P, 1e-8):
-            self._rests_on = key
-            if key:
-                seen.P = P[None]
-                seen.M = (np.eye(len(P)) - seen.P @ seen.J) @ m.A
-                seen.trust = [self.confidence]
-        self._P = P
-
-    def _observed(self, key: bytes, mask: Bool) -> _Seen:
-        """What the channels tell that this mask leaves, kept for the masks met last."""
-        m, V = np.flatnonzero(mask & (self._scale > 0)), self._V
-        F = self._F.copy()
-        if len(m):
-            F -= np.linalg.solve(V[np.ix_(m, m)], self._F[:, m].T).T @ V[m]
-        F[:, mask] = 0.0
-        if len(self._masks) >= _CACHE:
-            for old in list(self._masks)[: _CACHE // 2]:
-                if old != self._rests_on:
-                    del self._masks[old]
-        self._masks[key] = seen = _Seen(F, self._C, self._scale, self._mean)
-        return seen
 
     def predict(self, X: NDArray[Any], mask: Bool | None = None, segments: NDArray[Any] | None = None) -> Float32:
         """`[bins, features]` -> `[bins, k]`, as repeated `step`; afterwards the history is forgotten."""
@@ -260,14 +199,18 @@ class Kalman:
             out = by_steps(self, x, mask, past, self._outputs)
             self.reset()
             return out
-        U = x @ self._all.H.T - self._all.offset
-        return self._read(model.run(self._movement.A, self._all.P, self._all.J, U, past))
+        every = self._gains.all
+        U = x @ every.H.T - every.offset
+        return self._read(model.run(self._movement.A, self._gains.P, every.J, U, past))
 
     def _read(self, s: Float64) -> Float32:
         """The target out of the state (or of each state)."""
+        moving = s[..., self._out] * self._gain + self._centre
+        if self._moves:
+            return np.asarray(moving, np.float32)
         out = np.empty((*s.shape[:-1], self._outputs), np.float32)
         out[...] = self._constant
-        out[..., self._live] += s[..., self._out] * self._gain
+        out[..., self._live] = moving
         return out
 
     def _belief(self, P: Float64) -> float:
@@ -279,14 +222,18 @@ class Kalman:
 
     def reset(self) -> None:
         """Forget history, keep what was learnt."""
-        self._s = np.zeros(len(self._movement.A)) if self.fitted else np.zeros(0)
-        self._age, self._rests_on, self.confidence = 0, b"", 0.0
+        self.confidence = 0.0
+        if self.fitted:
+            self._s = np.zeros(len(self._movement.A))
+            self._gains.reset()
 
     def exchange(self, observation: Mapping[str, NDArray[Any]]) -> None:
         """Another observation model (`C`, `V`, `mean`) for the same movement; the state goes on from where it is."""
-        s, age = self._s, self._age
+        s, node = self._s, self._gains.node if self._gains.begun else None
         self._take({**self._learnt, **observation})
-        self._s, self._age = s, age
+        self._s = s
+        if node is not None:
+            self._gains.enter(node.P)
 
     # --- keeping ---
 
@@ -317,17 +264,13 @@ class Kalman:
         """Derive everything that `step` needs."""
         self._learnt = dict(learnt)
         self._movement = m = model.Movement(learnt["A"], learnt["W"], learnt["S"])
-        self._C, self._V, self._scale, self._mean = learnt["C"], learnt["V"], learnt["scale"], learnt["mean"]
-        self._F = self._C.T @ self._V
-        self._masks: dict[bytes, _Seen] = {}
-        self._all = _Seen(self._F, self._C, self._scale, self._mean)
-        self._all.P = np.array(model.covariances(m, self._all.J))
-        self._all.M = (np.eye(len(m.A)) - self._all.P @ self._all.J) @ m.A
         live = np.asarray(learnt["y_live"], bool)
         k, lead = int(live.sum()), int(learnt["lead"])
         self._out = slice(lead * k, (lead + 1) * k)
         self._live, self._constant, self._gain = live, learnt["y_mean"], learnt["y_sd"][live]
-        self._all.trust = [self._belief(P) for P in self._all.P]
+        self._centre, self._moves = self._constant[live], bool(live.all())
+        self._gains = Gains(m, (learnt["C"], learnt["V"], learnt["scale"], learnt["mean"]), self._belief)
+        self._counts: Float64 = np.zeros(len(learnt["mean"]))
         self.fitted = True
         self.reset()
         return self

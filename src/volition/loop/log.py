@@ -77,7 +77,7 @@ def decode(payload: bytes) -> list[NDArray[Any]]:
             count = math.prod(shape)
             arrays.append(np.frombuffer(payload, dtype, count, at).reshape(shape))
             at += count * dtype.itemsize
-    except (IndexError, struct.error, ValueError) as error:
+    except (IndexError, struct.error, ValueError, OverflowError) as error:
         raise LogError(f"a record of the log is not well formed: {error}") from error
     return arrays
 
