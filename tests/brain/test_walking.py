@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,33 @@ def test_noise_grows_with_what_is_meant_and_rest_is_quiet():
     assert not np.any(rest[20:])  # once the plans of the delay are done
 
 
+def test_it_goes_as_fast_as_the_task_asks_and_the_body_can():
+    for asked, goes in ((0.0, 1.3), (2.2, 2.2), (math.inf, 3.0)):
+        setup = replace(SETUP, pace_m_s=asked)
+        person = Walking(WalkingConfig(), (0.0, 100.0), 0.0, (0, 1, 2), setup, np.random.default_rng(0))
+        assert person.step(view(), 0.0)[0][0] == pytest.approx(goes)
+        assert person.effort([goes, 0.0, 0.0])[0] == pytest.approx(3.0)
+
+
+def test_behind_a_goal_that_moves_it_matches_the_speed_and_keeps_the_distance():
+    person, x, seen = walker(), 0.0, []
+    for k in range(1000):
+        seen.append((x, 1.6 + 0.8 * 0.02 * k))
+        at, goal = seen[max(0, k - 10)]
+        (forward, _, turn), _ = person.step(view((at, 0.0), goal=(goal, 0.0)), 0.0)
+        x += 0.02 * forward
+    assert forward == pytest.approx(0.8, abs=0.01)
+    assert turn == 0
+    assert 1.6 + 0.8 * 0.02 * 999 - x == pytest.approx(0.6, abs=0.05)  # the goal's radius
+
+
+def test_a_goal_that_jumps_is_another_goal_not_a_fast_one():
+    person = walker()
+    person.step(view(goal=(0.5, 0.0)), 0.0)
+    assert person.step(view(goal=(0.0, 40.0)), 0.0)[0] == pytest.approx([0.0, 0.0, 0.9], abs=0.05)
+    assert person.step(view(goal=(0.0, 40.0)), 0.0)[0][0] == pytest.approx(0.0, abs=0.01)
+
+
 def test_full_effort_is_the_walkers_own_not_the_bodys():
     assert walker(walk_m_s=1.5).effort([1.5, 0.0, 0.9]) == pytest.approx([3.0, 0.0, 3.0])
     assert walker(walk_m_s=9.0).effort([3.0, 0.0, 0.45]) == pytest.approx([3.0, 0.0, 1.5])  # no faster than the body
@@ -78,7 +106,7 @@ def test_the_person_walks_a_body_that_takes_walking():
     assert person.intended()[0] > 0.5
 
 
-@pytest.mark.parametrize("name", ["walk_m_s", "turn_rad_s", "turn_s", "stop_s"])
+@pytest.mark.parametrize("name", ["walk_m_s", "turn_rad_s", "turn_s", "stop_s", "follow_s"])
 def test_nothing_of_it_may_be_nil(name):
     with pytest.raises(ConfigError, match=name):
         WalkingConfig(**{name: 0.0})

@@ -23,27 +23,13 @@ def prepared(**config):
     return task
 
 
-def obey(task, seconds, tilt=0.0):
-    """A body that does exactly what an ideal user commands."""
-    x = y = heading = speed = 0.0
-    t_ns = 0
-    while t_ns < seconds * 1e9:
-        now = body(t_ns, x, y, heading, speed, tilt)
-        task.step(t_ns, now)
-        speed, _, turn = task.aim(now).tolist()
-        heading += turn * 0.02
-        x, y = x + 0.02 * speed * cos(heading), y + 0.02 * speed * sin(heading)
-        t_ns += DT_NS
-    return task
-
-
 def test_keeps_the_contract():
     assert check(Walk()) == []
     assert check(Walk(), LEGS) == []
 
 
-def test_who_does_what_is_aimed_passes_every_gate_and_stops_where_asked():
-    task = obey(prepared(), 60)
+def test_who_does_what_is_aimed_passes_every_gate_and_stops_where_asked(walker):
+    task = walker.obey(prepared(), 60)
     score = task.score()
     assert score["success"] == 1
     assert score["n_trials"] >= 10
@@ -62,8 +48,9 @@ def test_running_through_a_gate_is_no_stop():
     assert not any(t["outcome"] == "reached" for t in task.trials())
 
 
-def test_a_fall_ends_all_success():
-    task = obey(prepared(timeout_s=2.0), 10, tilt=1.2)
+def test_a_fall_ends_all_success(walker):
+    walker.tilt = 1.2
+    task = walker.obey(prepared(timeout_s=2.0), 10)
     assert task.score()["fell"] == 1
     assert {t["outcome"] for t in task.trials()} == {"fell"}
 
@@ -101,3 +88,11 @@ def test_bodies_that_cannot_walk_are_refused():
         Walk().prepare(Setup(intent=("walk.x",)))
     with pytest.raises(ConfigError, match="radius_m"):
         WalkConfig(radius_m=5.0)
+
+
+def test_a_course_along_x_goes_up_and_down(walker):
+    task = walker.obey(prepared(along_x=True, stop_every=0, speed_m_s=3.0), 150)
+    gates = np.array([(t["target_x_m"] - t["start_x_m"], t["target_y_m"] - t["start_y_m"]) for t in task.trials()])
+    assert (np.abs(gates[:, 1]) <= np.abs(gates[:, 0]) * np.tan(pi / 3) + 1.3).all()
+    assert (gates[:, 0] > 0).any()
+    assert (gates[:, 0] < 0).any()

@@ -17,6 +17,7 @@ from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, View
 from volition.stage import Setup
 
+_FASTEST_M_S = 20.0  # a goal that moves faster is another goal
 _WATCHES_MS = 300.0  # in which it sees how a goal moves (assumption)
 AXES = {"walk.x": 0, "walk.y": 1, "walk.turn": 2}
 
@@ -117,7 +118,8 @@ class Walking:
         """Where the goal is now, as it believes: one that moves has gone on since it was seen."""
         gx, gy = view.goal.position.tolist()[:2]
         before, self._shown = self._shown, (view.goal.trial, gx, gy)
-        if before is None or before[0] != view.goal.trial or view.goal.stop:
+        jump = math.inf if before is None else math.hypot(gx - before[1], gy - before[2])
+        if before is None or before[0] != view.goal.trial or view.goal.stop or jump > _FASTEST_M_S * self._dt:
             self._goes = 0.0, 0.0
             return gx, gy
         vx, vy = self._goes

@@ -24,7 +24,7 @@ class TerrainConfig:
     Attributes:
         kind: of ground: "slopes" (10 %), "steps" (3 cm), "slippery" (friction 0.5 to 1), "mixed" (all of them) or "flat".
         distance_m: from one gate to the next, m.
-        bend_deg: a gate lies up to so far to either side of the way walked so far, degrees.
+        bend_deg: a gate lies up to so far to either side of the line across the slabs, degrees.
         stop_every: every so-manieth gate asks the body to stand still, wherever it lies; 0: none does.
         speed_m_s: how fast an ideal user walks, m/s.
         timeout_s: a gate not passed in this time is a failure, s.
@@ -49,7 +49,7 @@ class TerrainConfig:
         """The gates."""
         radius = 0.15 * self.distance_m
         return WalkConfig(
-            self.distance_m, self.bend_deg, radius, self.stop_every, 1.0, speed_m_s=self.speed_m_s, timeout_s=self.timeout_s
+            self.distance_m, self.bend_deg, radius, self.stop_every, 1.0, self.speed_m_s, self.timeout_s, along_x=True
         )
 
 

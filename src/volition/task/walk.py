@@ -29,6 +29,7 @@ class WalkConfig:
         hold_s: how long to stand there, s.
         speed_m_s: how fast an ideal user walks from gate to gate, m/s; the body's own limit holds, too.
         timeout_s: a gate not passed in this time is a failure, s.
+        along_x: bends do not add up: the course goes up and down along x, as over a ground whose slopes lie across it.
     """
 
     distance_m: float = 4.0
@@ -38,6 +39,7 @@ class WalkConfig:
     hold_s: float = 1.0
     speed_m_s: float = 1.3
     timeout_s: float = 20.0
+    along_x: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -81,7 +83,7 @@ class Walk:
         self._speed = min(c.speed_m_s, setup.max_speed)
         self._rng = setup.rng("task")
         self._here = (0.0, 0.0)
-        self._ahead = 0.0
+        self._ahead = self._axis = 0.0
         self.restart(0)
 
     def restart(self, t_ns: int) -> Goal:
@@ -98,10 +100,12 @@ class Walk:
         """Lay out the next gate."""
         x, y = self._here
         bend = self.config.bend_deg * pi / 180
-        self._ahead += float(self._rng.uniform(-bend, bend))
+        turn = float(self._rng.uniform(-bend, bend))
+        self._ahead = turn + (self._axis if self.config.along_x else self._ahead)
         at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
         if max(abs(at[0]), abs(at[1])) > self._half - self._radius:
-            self._ahead = atan2(-y, -x)
+            self._axis = pi if x > 0 else 0.0
+            self._ahead = self._axis if self.config.along_x else atan2(-y, -x)
             at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
         self._attempt = Attempt(t_ns, self._here, at, self._radius)
         self._stood = Stood()
