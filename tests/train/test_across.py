@@ -10,7 +10,7 @@ from volition.signal import NS_PER_MS, Recording
 from volition.train import metrics
 from volition.train._match import align, habits
 from volition.train._read_in import ReadIn, Session, movement
-from volition.train.across import Carried, across, draws, moving
+from volition.train.across import Averaged, Carried, across, alone, draws, moving
 
 BIN = 100 * NS_PER_MS
 
@@ -50,7 +50,7 @@ def days() -> SimpleNamespace:
     place = np.sort(rng.choice(70, 45, replace=False))
     second = population(70, rng)
     second[:, place] = first[:, stays]
-    carried = Carried.fit(day(first, 110, 2), BIN, "wiener", repeats=4)
+    carried = Carried.fit(day(first, 110, 2), BIN, "wiener", repeats=3)
     later = day(second, 110, 3)
     return SimpleNamespace(
         carried=carried,
@@ -66,10 +66,23 @@ def r2(decoder, test: Session) -> float:
 
 def test_few_labels_and_the_first_day_are_worth_more_than_few_labels(days):
     some = days.earlier.only(np.arange(8))
-    alone = Carried.fit(some, BIN, "wiener", labelled=4, repeats=4).own(some)
+    own = alone(some, BIN, "wiener", labelled=4, repeats=4)
     few, rest = days.carried.labelled(some), days.carried.labelled(some, days.earlier)
-    assert r2(few, days.test) > r2(alone, days.test) + 0.2
+    assert r2(few, days.test) > r2(own, days.test) + 0.2
     assert r2(rest, days.test) > r2(few, days.test)
+
+
+def test_two_averaged_say_the_mean_and_err_less_than_they_do_on_average(days):
+    parts = [alone(days.earlier.only(np.arange(a, a + 20)), BIN, "wiener", labelled=12, repeats=2) for a in (0, 40)]
+    both, test = Averaged(*parts), days.test
+    whole = both.predict(test.counts, None, test.segment)
+    assert whole == pytest.approx(sum(p.predict(test.counts, None, test.segment) for p in parts) / 2, abs=1e-6)
+    assert r2(both, test) > np.mean([r2(p, test) for p in parts]) + 0.01
+    mask = np.zeros(70, bool)
+    for k, x in enumerate(test.counts[:30]):
+        if k == 0 or test.segment[k] != test.segment[k - 1]:
+            both.reset()
+        assert both.step(x.astype(np.float32), mask) == pytest.approx(whole[k], abs=1e-6)
 
 
 def test_without_labels_it_decodes_and_never_looks_at_the_velocity(days):

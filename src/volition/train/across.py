@@ -12,14 +12,18 @@ of paired units is what a read-in is drawn to where there are labels, and what i
 Where there are labels, the decoder is fitted once more, on the first day's estimates and on such as the labelled trials
 give of each other; speeds are told in units of the day's own, because people move faster on some days than on others.
 
+What labels alone give is as good as what was carried with them, and errs elsewhere: the same decoder, fitted on nothing
+but the labelled trials, runs beside, and the two are averaged with equal weights (Perrone & Cooper 1993; equal, because
+twenty trials cannot tell better).
+
 Where there are counts without labels, they are given labels twice by a teacher: a decoder as the carried one, which also
 sees the estimates of the next three bins. It is used for that alone; what runs is causal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,21 +33,20 @@ from volition.errors import InputError
 from volition.signal import Bool, Float32, Float64, Recording
 from volition.stage import Setup, find
 from volition.train._match import align, habits
-from volition.train._read_in import PENALTY, ReadIn, Session, Tuning, Units
+from volition.train._read_in import ReadIn, Session, Tuning, Units
+from volition.train._rehearse import TOWARDS, ahead, joined, rehearsals, rehearsed
 from volition.train.evaluate import target_of
 
 SLOWEST = 0.05  # m/s: slower bins are left out, as they are in recordings of movement only
 LABELLED = 20  # trials
 TESTED = 36  # trials
 DRAWS = 10
+TWICE = "same, twice"
 REHEARSALS = 30
 _LESSONS = 2  # of the teacher
-_AHEAD = 3  # bins that the teacher sees
 _OWN = 3  # times as many rehearsals of the labelled trials: they are few
-_TOWARDS = 100.0  # bins: how strongly a read-in is drawn to the tuning of paired units
 _KEPT = 0.7  # of the tuning of a paired unit: some pairs are wrong
 _LEAST_NOISE = 0.3
-_APART = 10_000_000  # between the numbers of stretches of different rehearsals
 _SMALL_GRU = {
     "units": 48,
     "members": 2,
@@ -76,40 +79,6 @@ def moving(recording: Recording, slowest: float = SLOWEST) -> Session:
     return Session(
         recording.counts[kept].astype(np.float64), velocity[kept], segment, recording.trial[kept].astype(np.int64)
     )
-
-
-def rehearsals(
-    day: Session, trials: int, seed: int, count: int = REHEARSALS, like: Tuning | None = None, towards: Float64 | None = None
-) -> Session:
-    """Estimates (as `counts`) of read-ins that learnt from some trials of a day and say what they say of the others."""
-    names, parts = np.unique(day.trial), []
-    like = ReadIn.fit(day, day.counts).tuning if like is None else like
-    penalty = PENALTY if towards is None else _TOWARDS
-    for i in range(count):
-        learnt = np.random.default_rng([seed, i]).choice(names, trials, replace=False)
-        rest = day.where(~np.isin(day.trial, learnt))
-        estimate = ReadIn.fit(day.only(learnt), day.counts, like, towards, penalty).apply(rest.counts)
-        parts.append(Session(estimate, rest.velocity, rest.segment, rest.trial))
-    return _joined(parts)
-
-
-def _joined(parts: Sequence[Session]) -> Session:
-    """One after the other; their stretches stay apart."""
-    segments = [p.segment + i * _APART for i, p in enumerate(parts)]
-    counts, velocity, trial = (np.concatenate([getattr(p, name) for p in parts]) for name in ("counts", "velocity", "trial"))
-    broken = np.diff(np.concatenate(segments)) != 0
-    return Session(counts, velocity, np.concatenate(([0], np.cumsum(broken))), trial)
-
-
-def _ahead(estimates: Float64, segment: NDArray[Any]) -> Float64:
-    """With those of the next bins beside them, 0 (the mean) where a stretch has ended."""
-    parts = [estimates]
-    for k in range(1, _AHEAD + 1):
-        later = np.zeros_like(estimates)
-        same = segment[k:] == segment[:-k]
-        later[:-k][same] = estimates[k:][same]
-        parts.append(later)
-    return np.hstack(parts)
 
 
 def _speed(day: Session) -> float:
@@ -164,11 +133,9 @@ class Carried:
         Raises:
             InputError: fewer than two trials more than that.
         """
-        if len(np.unique(day.trial)) < labelled + 2:
-            raise InputError(f"{len(np.unique(day.trial))} trials are too few to rehearse learning from {labelled}")
-        seen = rehearsals(day, labelled, seed, repeats)
+        seen = rehearsed(day, labelled, repeats, seed)
         decoder = _fitted(kind, seen, bin_ns, seed)
-        wide = Session(_ahead(seen.counts, seen.segment), seen.velocity, seen.segment, seen.trial)
+        wide = Session(ahead(seen.counts, seen.segment), seen.velocity, seen.segment, seen.trial)
         tuning = ReadIn.fit(day, day.counts).tuning
         return cls(decoder, _fitted(kind, wide, bin_ns, seed), seen, tuning, habits(day), _speed(day), (kind, bin_ns, seed))
 
@@ -193,8 +160,8 @@ class Carried:
         some = some.moved(some.velocity * slower)
         kind, bin_ns, seed = self.learning
         own = rehearsals(some, 2 * len(np.unique(some.trial)) // 3, seed, _OWN * REHEARSALS, self.tuning, B)
-        decoder = _fitted(kind, _joined((self.seen, own)), bin_ns, seed)
-        read_in = ReadIn.fit(some, counts.counts, self.tuning, B, _TOWARDS)
+        decoder = _fitted(kind, joined((self.seen, own)), bin_ns, seed)
+        read_in = ReadIn.fit(some, counts.counts, self.tuning, B, TOWARDS)
         if day is not None:
             read_in = self._taught(read_in, day, B, some)
         return Decoder(read_in, decoder, 1 / slower)
@@ -208,16 +175,12 @@ class Carried:
     def _taught(self, read_in: ReadIn, day: Session, B: Float64, some: Session | None) -> ReadIn:
         """Fitted on what the teacher makes of it; true labels, where there are any, stand."""
         for _ in range(_LESSONS):
-            estimates = _ahead(read_in.apply(day.counts), day.segment).astype(np.float32)
+            estimates = ahead(read_in.apply(day.counts), day.segment).astype(np.float32)
             told = np.asarray(self.teacher.predict(estimates, None, day.segment), np.float64)
             if some is not None:
                 told[np.isin(day.trial, some.trial)] = some.velocity
-            read_in = ReadIn.fit(day.moved(told), day.counts, self.tuning, B, _TOWARDS)
+            read_in = ReadIn.fit(day.moved(told), day.counts, self.tuning, B, TOWARDS)
         return read_in
-
-    def own(self, day: Session) -> Decoder:
-        """For the day it was fitted on."""
-        return Decoder(ReadIn.fit(day, day.counts, self.tuning), self.decoder)
 
 
 class Decoder:
@@ -247,6 +210,41 @@ class Decoder:
         self._decoder.reset()
 
 
+def alone(
+    day: Session, bin_ns: int, kind: str = "gru", *, labelled: int = LABELLED, repeats: int = REHEARSALS, seed: int = 0
+) -> Decoder:
+    """The same decoder from one day alone, rehearsed on it; arguments as in `Carried.fit`.
+
+    Raises:
+        InputError: fewer than two trials more than `labelled`.
+    """
+    seen = rehearsed(day, labelled, repeats, seed)
+    read_in = ReadIn.fit(day, day.counts, ReadIn.fit(day, day.counts).tuning)
+    return Decoder(read_in, _fitted(kind, seen, bin_ns, seed))
+
+
+class Averaged:
+    """Decoders side by side, whose outputs are averaged: bin by bin, as any decoder."""
+
+    def __init__(self, *decoders: Decoder) -> None:
+        self._decoders = decoders
+
+    def step(self, x: Float32, mask: Bool) -> Float32:
+        """One bin."""
+        found: Float32 = np.mean([d.step(x, mask) for d in self._decoders], axis=0)
+        return found
+
+    def predict(self, X: NDArray[Any], mask: Bool | None, segments: NDArray[Any] | None) -> Float32:
+        """`[bins, units]` -> `[bins, k]`, as repeated `step`; afterwards the history is forgotten."""
+        found: Float32 = np.mean([d.predict(X, mask, segments) for d in self._decoders], axis=0)
+        return found
+
+    def reset(self) -> None:
+        """Forget history."""
+        for decoder in self._decoders:
+            decoder.reset()
+
+
 def draws(trials: NDArray[Any], labelled: int = LABELLED, count: int = DRAWS, seed: int = 0) -> Iterator[NDArray[Any]]:
     """The trials that are labelled, drawn anew each time."""
     for i in range(count):
@@ -261,10 +259,13 @@ class Across:
         y: recorded, `[bins, k]`.
         trial: of each bin.
         within: this decoder ("same") and each of the rivals, fitted on all earlier trials of the same day, labelled.
-        few: carried from the first day, `LABELLED` trials of the second labelled and nothing else known of it.
+        few: carried from the first day, `LABELLED` trials of the second labelled and nothing else known of it; averaged
+            with this decoder fitted on those trials alone.
         few_and_rest: the same, and the counts of all earlier trials.
         unlabelled: carried, nothing labelled.
-        scratch: fitted on the same labelled trials alone: this decoder and each of the rivals.
+        scratch: fitted on the same labelled trials alone: this decoder ("same"), the average of two of it, from other random
+            numbers ("same, twice"), and each of the rivals.
+        carried: "few" and "few_and_rest" before the average.
     """
 
     y: Float64
@@ -274,6 +275,7 @@ class Across:
     few_and_rest: Float64
     unlabelled: Float64
     scratch: dict[str, Float64]
+    carried: dict[str, Float64] = field(default_factory=dict)
 
 
 def across(
@@ -307,26 +309,46 @@ def across(
         )
     earlier, test = second.only(trials[:-TESTED]), second.only(trials[-TESTED:])
     carried = Carried.fit(first, bin_ns, kind, seed=seed)
-    few, more, scratch = [], [], {name: [] for name in ("same", *rivals)}  # type: ignore[var-annotated]
+    runs: dict[str, list[Any]] = {}
     for chosen in draws(trials[:-TESTED], count=count, seed=seed):
         some = earlier.only(chosen)
-        few.append(carried.labelled(some).predict(test.counts, None, test.segment))
-        more.append(carried.labelled(some, earlier).predict(test.counts, None, test.segment))
-        alone = Carried.fit(some, bin_ns, kind, labelled=2 * LABELLED // 3, seed=seed).own(some)
-        scratch["same"].append(alone.predict(test.counts, None, test.segment))
+        for name, decoder in _from(some, earlier, carried).items():
+            runs.setdefault(name, []).append(decoder.predict(test.counts, None, test.segment))
         for name in rivals:
-            scratch[name].append(_alone(name, some, test, bin_ns, seed))
-    whole = Carried.fit(earlier, bin_ns, kind, seed=seed).own(earlier)
+            runs.setdefault(name, []).append(_rival(name, some, test, bin_ns, seed))
+    whole = alone(earlier, bin_ns, kind, seed=seed)
     within = {"same": np.asarray(whole.predict(test.counts, None, test.segment), np.float64)[None]}
-    within |= {name: _alone(name, earlier, test, bin_ns, seed)[None] for name in rivals}
+    within |= {name: _rival(name, earlier, test, bin_ns, seed)[None] for name in rivals}
     free = carried.unlabelled(earlier).predict(test.counts, None, test.segment)
-    stacked = {name: np.asarray(runs, np.float64) for name, runs in scratch.items()}
+    stacked = {name: np.asarray(each, np.float64) for name, each in runs.items()}
     return Across(
-        test.velocity, test.trial, within, np.asarray(few), np.asarray(more), np.asarray(free, np.float64)[None], stacked
+        test.velocity,
+        test.trial,
+        within,
+        stacked["few"],
+        stacked["few_and_rest"],
+        np.asarray(free, np.float64)[None],
+        {name: stacked[name] for name in ("same", TWICE, *rivals)},
+        {name: stacked[f"carried {name}"] for name in ("few", "few_and_rest")},
     )
 
 
-def _alone(name: str, learnt: Session, test: Session, bin_ns: int, seed: int) -> Float64:
+def _from(some: Session, earlier: Session, carried: Carried) -> dict[str, Any]:
+    """The decoders that learn from the same labelled trials."""
+    kind, bin_ns, seed = carried.learning
+    own, other = (alone(some, bin_ns, kind, labelled=2 * LABELLED // 3, seed=seed + i) for i in range(2))
+    few, rest = carried.labelled(some), carried.labelled(some, earlier)
+    return {
+        "same": own,
+        TWICE: Averaged(own, other),
+        "carried few": few,
+        "few": Averaged(own, few),
+        "carried few_and_rest": rest,
+        "few_and_rest": Averaged(own, rest),
+    }
+
+
+def _rival(name: str, learnt: Session, test: Session, bin_ns: int, seed: int) -> Float64:
     """What an ordinary decoder makes of the test trials."""
     cls = find("decoder", name)
     decoder, k = cls(), test.velocity.shape[1]

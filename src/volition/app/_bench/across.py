@@ -66,6 +66,8 @@ def _r2(setting: str, count: int) -> Found:
     found, _, _ = _found(count)
     each = [metrics.r2(found.y, guess) for guess in getattr(found, setting)]
     spread = {"low": min(each), "high": max(each)} if len(each) > 1 else {}
+    if setting in found.carried:  # before it was averaged with what the labels alone give
+        spread["r2_carried"] = round(_mean(found, found.carried[setting]), 4)
     return Found(float(np.mean(each)), {**spread, "runs": len(each)})
 
 
