@@ -42,3 +42,9 @@ def test_stopping_is_measured_from_the_command_to_the_stand():
     found = legs._stops(2, 1.0, "stated")
     assert 0.2 < found.value < 5
     assert np.isfinite(found.value)
+
+
+def test_who_walks_over_steps_is_counted():
+    found = legs._over("steps", 1, 3.0)
+    assert found.value == 100
+    assert found.extra["way_m"] > 1

@@ -32,7 +32,7 @@ class TerrainConfig:
 
     kind: str = "mixed"
     distance_m: float = 5.0
-    bend_deg: float = 40.0
+    bend_deg: float = 20.0
     stop_every: int = 4
     speed_m_s: float = 1.3
     timeout_s: float = 20.0

@@ -133,6 +133,34 @@ def _fault(kind: str, bodies: int, speed: float) -> Found:
     return success_rate(int(good.sum()), bodies)
 
 
+def _over(ground: str, bodies: int, seconds: float) -> Found:
+    """Share of bodies that walk the course of `terrain` upright, led by its ideal user with a little noise (0.05 m/s)."""
+    from volition.effector.legs import Legs, LegsConfig
+    from volition.signal import Intent
+    from volition.stage import Setup
+    from volition.task.terrain import Terrain, TerrainConfig
+
+    up, way = 0, 0.0
+    for seed in range(_SEED, _SEED + bodies):
+        legs, task, rng = Legs(LegsConfig()), Terrain(TerrainConfig(kind=ground)), np.random.default_rng(seed)
+        setup = Setup(seed, intent=legs.spec.takes.names, workspace=legs.workspace, max_speed=legs.max_speed, ground=ground)
+        legs.prepare(setup)
+        task.prepare(setup)
+        body, told = legs.state(), Intent(0, np.zeros(3, np.float32))
+        for k in range(round(200 * seconds)):
+            if k % 4 == 0:
+                noise = (0.05, 0.0, 0.05) * rng.standard_normal(3)
+                told = Intent(0, (task.aim(body) + noise).astype(np.float32))
+            _, body = legs.step(told, 0.005)
+            task.step(5_000_000 * k, body)
+            if legs.fallen:
+                break
+        up += not legs.fallen
+        way += float(legs.figures()["way_m"])
+    found = success_rate(up, bodies)
+    return Found(found.value, {**found.extra, "way_m": way})
+
+
 def _steps_per_s(fit: str) -> float:
     """Physics steps a CPU-second of a body that walks, controller and sensors not counted."""
     import mujoco
@@ -211,5 +239,9 @@ def measures(quick: bool = False) -> Iterator[Measure]:
         yield _row(f"upright, 5 m/s, {limits}", "%", run, 95, bodies=n, seconds=seconds)
         yield _row(f"way to a stand from 5 m/s, {limits}", "m", partial(_stops, n, 5.0, limits), None, 15, bodies=n)
     yield _row("way to a stand from 3 m/s", "m", partial(_stops, n, 3.0, "stated"), None, 10, bodies=n)
+    over = (2, 4.0) if quick else (30, 30.0)
+    for ground in ("slopes", "steps", "slippery", "mixed"):
+        run = partial(_over, ground, *over)
+        yield _row(f"upright, walking over ground: {ground}", "%", run, 90, bodies=over[0], seconds=over[1])
     for kind in ("lost 1 s", "dead", "NaN", "frozen", "reversed"):
         yield _row(f"decoder fault at 3 m/s: {kind}", "%", partial(_fault, kind, n, 3.0), 95, bodies=n)
