@@ -32,7 +32,9 @@ __all__ = [
     "Effector",
     "Entry",
     "Feedback",
+    "Placed",
     "Port",
+    "Retrospective",
     "Saveable",
     "Setup",
     "Spec",
@@ -198,6 +200,29 @@ class Trainable(Protocol):
 
 
 @runtime_checkable
+class Placed(Protocol):
+    """A decoder that is told where the body is, whatever else it may know: a clinic knows where its own cursor is.
+
+    A bin before which nothing was told counts as in the centre, so that `predict` still equals repeated `step`.
+    """
+
+    def fit(
+        self,
+        X: NDArray[Any],
+        mask: Bool | None,
+        y: NDArray[Any],
+        segments: NDArray[Any] | None = None,
+        places: NDArray[Any] | None = None,
+    ) -> Any:
+        """As `Trainable.fit`; `places` `[bins, d]` is where the body was in each bin, m."""
+        ...
+
+    def place(self, body: BodyState) -> None:
+        """Called once a bin, just before `step` (and before `Adaptive.observe`): the body as it is now."""
+        ...
+
+
+@runtime_checkable
 class Adaptive(Protocol):
     """A decoder that stays good while it is used, if `LoopConfig.adapt` lets it.
 
@@ -212,6 +237,19 @@ class Adaptive(Protocol):
             body: the body as it is now; a clinic knows where its own cursor is.
             aim: `[k]` what an ideal user would command towards the goal as the person sees it, where the loop adapts
                 "supervised"; None where the goal is not to be known.
+        """
+        ...
+
+
+@runtime_checkable
+class Retrospective(Adaptive, Protocol):
+    """One that also learns from what was selected, once it was."""
+
+    def selected(self, position: Float64 | None) -> None:
+        """Called when an attempt has ended, after the bin in which it did.
+
+        Args:
+            position: of what was selected, `[d]` m; None where it ended without a selection.
         """
         ...
 

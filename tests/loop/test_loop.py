@@ -9,6 +9,7 @@ from volition.errors import ConfigError, UnknownNameError
 from volition.loop.build import periods
 from volition.loop.calibrate import Calibration
 from volition.loop.log import LogReader
+from volition.loop.selected import selection
 from volition.signal import Features
 from volition.stage import Spec, find
 
@@ -331,6 +332,43 @@ def test_a_decoder_observes_before_each_step_what_adaptation_allows(adapt):
     assert all((aim is None) == (adapt == "unsupervised") for _, _, aim in seen)
     if adapt == "supervised":
         assert np.linalg.norm(seen[-1][2][:2]) > 0  # the first target lies at a distance
+
+
+class Recalling(Watching):
+    """It is told the place, too, and what was selected; the oracle moves the body."""
+
+    def prepare(self, setup):
+        super().prepare(setup)
+        self.places, self.selections = [], []
+
+    def fit(self, X, mask, y, segments=None, places=None):
+        return self
+
+    def place(self, body):
+        self.places.append((self.n, body.position))
+
+    def selected(self, position):
+        self.selections.append(position)
+
+
+@pytest.mark.parametrize("adapt", ["off", "unsupervised", "selections"])
+def test_a_decoder_is_told_where_the_body_is_and_if_wanted_what_was_selected_afterwards(adapt):
+    loop = Loop(decoder=Recalling(FaultyConfig(at=10**9)), config=LoopConfig(adapt=adapt, oracle=True))
+    loop.run(6.0)
+    decoder, trials = loop.decoder, loop.task.trials()
+    assert [n for n, _ in decoder.places] == list(range(300))
+    reached = [(t["target_x_m"], t["target_y_m"]) for t in trials if t["outcome"] == "reached"]
+    assert len(reached) > 2
+    assert [tuple(p) for p in decoder.selections] == (reached if adapt == "selections" else [])
+    assert all(aim is None for _, _, aim in decoder.seen)
+
+
+def test_what_ended_without_a_selection_or_with_a_wrong_one_tells_nothing():
+    trial = {"outcome": "reached", "target_x_m": 0.1, "target_y_m": 0.2}
+    assert selection([{"outcome": "wrong"}, trial]).tolist() == [0.1, 0.2]
+    assert selection([]) is None
+    assert selection([{**trial, "outcome": "timeout"}]) is None
+    assert selection([{"outcome": "reached"}]) is None
 
 
 def test_adaptation_is_an_act_and_its_failure_a_counted_fault(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from volition.decoder.adaptive import Adaptive
+from volition.decoder.poisson import Poisson, PoissonConfig
 from volition.errors import ConfigError
 from volition.loop.calibrate import Calibration
 from volition.loop.loop import Loop
@@ -37,6 +38,19 @@ def test_days_repeat_to_the_bit_and_adapting_changes_them():
 def test_a_brain_without_days_is_refused():
     with pytest.raises(ConfigError, match="day"):
         live_through("adaptive", brain=("replay", {}), days=1)
+
+
+def test_a_run_that_learns_from_selections_replays_to_the_byte(tmp_path):
+    decoder = Poisson(PoissonConfig(batch_s=1.0, acceleration=0.0))
+    Loop(decoder=decoder, channel=("ideal", {}), seed=3).calibrate(SHORT).close()
+    loop = Loop(("person", {"day": 1}), decoder=decoder, seed=3, record=tmp_path / "run")
+    before = decoder.arrays()
+    loop.act("adapt", how="selections")
+    loop.advance(10.0)
+    loop.close()
+    assert not np.array_equal(before["mean"], decoder.arrays()["mean"])
+    verdict = replay(tmp_path / "run")
+    assert verdict.equal, str(verdict)
 
 
 def test_a_run_with_an_adapting_decoder_replays_to_the_byte(tmp_path):

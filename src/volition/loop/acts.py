@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from volition.errors import ConfigError
+from volition.stage import Placed, Trainable
 
 if TYPE_CHECKING:
     from volition.loop.loop import Loop
@@ -63,8 +64,11 @@ def fit(loop: Loop) -> None:
     """
     if not loop._collected:
         raise ConfigError("nothing was collected to fit the decoder on")
-    x, mask, y, segments = (np.stack(column) for column in zip(*loop._collected, strict=True))
-    loop.decoder.fit(x, mask, y, segments)
+    x, mask, y, segments, places = (np.stack(column) for column in zip(*loop._collected, strict=True))
+    if isinstance(loop.decoder, Placed):
+        loop.decoder.fit(x, mask, y, segments, places)
+    elif isinstance(loop.decoder, Trainable):
+        loop.decoder.fit(x, mask, y, segments)
     loop.decoder.reset()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from volition.errors import ConfigError
 from volition.signal import BodyState, Features, Float32, Goal, Intent, Stim, Touch, View
 
-ADAPT = ("off", "unsupervised", "supervised")
+ADAPT = ("off", "unsupervised", "selections", "supervised")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class LoopConfig:
         assist: share of the command that the computer gives, 0..1 (Velliste et al. 2008).
         oracle: the true intent goes straight to the body: an upper bound, never a result.
         adapt: whether a decoder that can (`stage.Adaptive`) adapts while it is used: "off", "unsupervised" (it is shown the
-            body, never the goal) or "supervised" (it is told what an ideal user would command).
+            body, never the goal), "selections" (the same, and what was selected, once it was: `stage.Retrospective`) or
+            "supervised" (it is told what an ideal user would command).
         hold_ms: how long an intent is held when no fresh one comes.
         decay_ms: time constant with which it then decays.
         stop_ms: age at which it is zero.

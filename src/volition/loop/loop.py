@@ -21,8 +21,9 @@ from volition.loop.inject import Injector
 from volition.loop.latency import Latency
 from volition.loop.record import DECODER, REPORT, Recorder, Tape, appearance
 from volition.loop.report import Report
+from volition.loop.selected import selection
 from volition.signal import NS_PER_MS, EndOfInput, Features, Float32, Intent, Stim, Touch, View
-from volition.stage import KINDS, Adaptive, Saveable
+from volition.stage import KINDS, Adaptive, Placed, Retrospective, Saveable
 
 if TYPE_CHECKING:
     from volition.loop.calibrate import Calibration
@@ -78,7 +79,7 @@ class Loop:
         self.clock: Clock = Lockstep() if self.config.clock == "lockstep" or _tape else RealTime(self.config.max_lag_ms)
         self.assist, self.phase, self.progress = self.config.assist, "run", 0.0
         self.t_ns = self.ticks = self.misses = 0
-        self._collected: list[tuple[Float32, Any, Float32, int]] | None = None
+        self._collected: list[tuple[Float32, Any, Float32, int, Any]] | None = None
         self._tape: Tape | None = _tape
         if record is not None:
             self._tape = self._recorder(Path(record))
@@ -110,7 +111,8 @@ class Loop:
         self._views: deque[View] = deque([last.view], maxlen=delay_bins + 1)
         self._freshness = Freshness(self.guards["channel"])
         self._segment: int | None = None
-        self._adaptive = isinstance(self.decoder, Adaptive)
+        self._adaptive, self._placed = isinstance(self.decoder, Adaptive), isinstance(self.decoder, Placed)
+        self._recalls = isinstance(self.decoder, Retrospective)
 
     @property
     def fitted(self) -> bool:
@@ -166,7 +168,7 @@ class Loop:
                 features = self.injector.features(features)
         last.features = features = self._put("features", features)
         if features is not None and self._collected is not None:
-            self._collected.append((features.x, features.mask, self._aim(), features.segment))
+            self._collected.append((features.x, features.mask, self._aim(), features.segment, self.last.body.position))
 
     def _aim(self) -> Float32:
         """What an ideal user would command who knows where the body is and sees the goal as late as the person does."""
@@ -211,6 +213,8 @@ class Loop:
             self.guards["decoder"].ask(self.decoder.reset)
             self._segment = features.segment
         guard = self.guards["decoder"]
+        if self._placed:
+            guard.ask(self.decoder.place, self.last.body)
         if self._adaptive and self.config.adapt != "off":
             guard.ask(self.decoder.observe, self.last.body, self._aim() if self.config.adapt == "supervised" else None)
         decoded = sound_vector(guard, guard.call(self.decoder.step, *sealed(features)), len(self.setup.intent))
@@ -242,6 +246,12 @@ class Loop:
         goal = guards["task"].call(self.task.step, now + int(self._dt * 1e9), last.body)
         goal = self._put("goal", goal)
         if goal is not None:
+            if (
+                goal.trial != last.goal.trial
+                and self.config.adapt == "selections"
+                and isinstance(self.decoder, Retrospective)
+            ):
+                guards["decoder"].ask(self.decoder.selected, selection(self.task.trials()))
             last.goal = goal
 
     def _feel(self, now: int) -> None:
