@@ -31,7 +31,8 @@ class WalkingConfig:
             no pace of its own.
         turn_rad_s: fastest turn it means, rad/s (assumption).
         turn_s: time in which it would turn to the goal, s (assumption).
-        stop_s: before a place at which to stand, speed is at most the distance over this time, s (assumption).
+        stop_s: before a place at which to stand, speed is at most the distance over this time, s (assumption: what it has
+            learnt about legs that lag by half a second and brake with about 1 m/s²).
         follow_s: behind a goal that moves, the distance too much or too little is made up in this time, s (assumption;
             people who walk behind others match their speed: Rio et al. 2014, J Vis 14(2):4).
     """
@@ -39,7 +40,7 @@ class WalkingConfig:
     walk_m_s: float = 1.3
     turn_rad_s: float = 0.9
     turn_s: float = 0.7
-    stop_s: float = 1.2
+    stop_s: float = 2.0
     follow_s: float = 1.5
 
     def __post_init__(self) -> None:

@@ -2,8 +2,9 @@
 
     s_t = A s_{t-1} + w,   x_t = C s_t + q          (Wu et al. 2003; Wu et al. 2006, Neural Computation 18:80)
 
-fitted by least squares (`_state_space.py`). What the data must decide (how many bins the state spans, by how many activity
-leads, how far Q is shrunk and by how much it is scaled) is chosen on chronological blocks of the training data.
+fitted by least squares (`_state_space.py`). The state is the target itself, not its distance from its mean: without news it
+returns to rest, as a person does who means nothing. What the data must decide (how many bins the state spans, by how many
+activity leads, how far Q is shrunk and by how much it is scaled) is chosen on chronological blocks of the training data.
 
 One bin costs one product with the activity and algebra of the size of the state (information form); channels that are
 missing are left out exactly. The gains are worked out once for each way that channels come and go (`_gains.py`).
@@ -121,16 +122,18 @@ class Kalman:
         """
         x, mask, y, past = training(X, mask, y, segments, self._features, self._outputs)
         xs, ys = Scale.of(x, mask), Scale.of(y)
-        z, target = xs.apply(x, mask), ys.apply(y)[:, ys.live]
-        arrays: dict[str, NDArray[Any]] = {"mean": xs.mean, "y_mean": ys.mean, "y_sd": ys.sd, "y_live": ys.live}
+        z, target = xs.apply(x, mask), (y / ys.sd)[:, ys.live]  # not centred: what is meant returns to rest, not to the mean
+        rest = np.where(ys.live, 0.0, ys.mean)
+        arrays: dict[str, NDArray[Any]] = {"mean": xs.mean, "y_mean": rest, "y_sd": ys.sd, "y_live": ys.live}
         k = target.shape[1]
         if k == 0 or not xs.live.any():
             self.chosen, self.validation = {}, float("nan")
-            return self._take({**arrays, **_nothing(self._features, k)})
+            return self._take({**arrays, "y_mean": ys.mean, **_nothing(self._features, k)})
         choice, self.validation = self._choose(z, mask, target, past)
-        m, C, noise = _parts(z, mask, target, past, (choice.lead, choice.order), self.config.penalty)
+        m, C, noise, mean = _parts(z, mask, target, past, (choice.lead, choice.order), self.config.penalty)
         V = noise.precision(choice.shrinkage) / choice.noise
         live = xs.live / xs.sd  # back to counts: x = mean + sd z; a silent channel carries nothing
+        arrays["mean"] = xs.mean - xs.sd * (C @ mean)  # activity at rest
         self.chosen = {f: getattr(choice, f) for f in ("lead", "order", "shrinkage", "noise")}
         learnt = {"A": m.A, "W": m.W, "S": m.S, "C": C, "V": V, "scale": live, "lead": np.array(choice.lead)}
         return self._take({**arrays, **learnt})
@@ -168,10 +171,10 @@ class Kalman:
             seen = None if mask is None else mask[train]
             shared: model.Noise | None = None
             for i, pair in enumerate(pairs):
-                m, C, noise = _parts(z[train], seen, y[train], cut, pair, self.config.penalty, shared)
+                m, C, noise, mean = _parts(z[train], seen, y[train], cut, pair, self.config.penalty, shared)
                 if z.shape[1] > _MANY:  # Q is what costs, and differs little: that of the smallest state for all
                     shared = noise
-                guesses[i][:, part] = _held_out(m, C, noise, noises, z[part], past[part], pair[0], y.shape[1])
+                guesses[i][:, part] = _held_out(m, C, noise, noises, z[part] + C @ mean, past[part], pair[0], y.shape[1])
         return np.array([[score(y, guess) for guess in row] for row in guesses])
 
     # --- running ---
@@ -306,15 +309,16 @@ def _parts(
     pair: tuple[int, int],
     penalty: float,
     noise: model.Noise | None = None,
-) -> tuple[model.Movement, Float64, model.Noise]:
-    """Movement, tuning and noise (unless that is given) for one lead and order."""
+) -> tuple[model.Movement, Float64, model.Noise, Float64]:
+    """Movement, tuning, noise (unless that is given) and mean state, about which the tuning is, for one lead and order."""
     lead, order = pair
     S, rows = model.states(y, past, lead, order)
     if len(rows) < 10 * order:  # segments shorter than the state: nothing to learn from
         S, rows = np.zeros((1, order * y.shape[1])), np.array([0])
     m = model.fit_movement(S, rows, past, y.shape[1])
-    C, residual = model.fit_tuning(z, mask, S, rows, penalty)
-    return m, C, noise or model.Noise(residual)
+    mean = S.mean(0)
+    C, residual = model.fit_tuning(z, mask, S - mean, rows, penalty)
+    return m, C, noise or model.Noise(residual), mean
 
 
 def _held_out(

@@ -68,6 +68,9 @@ class LegsConfig:
         ground: "flat", "slopes" (10 %), "steps" (3 cm), "slippery" (friction 0.5 to 1), "mixed" (all of them), or "auto":
             what the task asks for. The controller is not told.
         noise: scale of the sensors' noise and bias.
+        rest_m_s: an intent smaller than this is rest, m/s (a turn counts half its rad/s); legs that stand start at half as
+            much again. What is decoded from a person at rest is small, but not nil (0.1 with a spread of 0.1 m/s with 1,024
+            channels and a Kalman filter).
         hold_ms: an intent older than this fades.
         frozen_ms: an intent that does not change at all for so long, and is not nil, fades too; 0 takes it as it is (for a
             joystick or a script).
@@ -79,6 +82,7 @@ class LegsConfig:
     friction: float = 0.9
     ground: str = "auto"
     noise: float = 1.0
+    rest_m_s: float = 0.2
     hold_ms: float = 300.0
     frozen_ms: float = 1000.0
 
@@ -90,7 +94,7 @@ class LegsConfig:
             raise ConfigError(f"legs: limits must be one of {', '.join(LIMITS)}, got {self.limits!r}")
         if self.ground not in ("auto", *GROUNDS):
             raise ConfigError(f"legs: ground must be auto or one of {', '.join(GROUNDS)}, got {self.ground!r}")
-        for name in ("max_speed_m_s", "noise", "hold_ms", "frozen_ms"):
+        for name in ("max_speed_m_s", "noise", "rest_m_s", "hold_ms", "frozen_ms"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"legs: {name} must not be negative, got {getattr(self, name)}")
         if not 0.2 <= self.friction <= 2:
@@ -137,7 +141,13 @@ class Legs:
         self._data = mujoco.MjData(self._model)
         self._t_ns = 0
         rng = setup.rng("effector")
-        shape = Shape(max_m_s=self.max_speed, hold_s=c.hold_ms / 1e3, frozen_s=c.frozen_ms / 1e3)
+        shape = Shape(
+            max_m_s=self.max_speed,
+            go=1.5 * c.rest_m_s,
+            stay=c.rest_m_s,
+            hold_s=c.hold_ms / 1e3,
+            frozen_s=c.frozen_ms / 1e3,
+        )
         self._pilot = Pilot(1, self._library, shape, Build.of(self._model))
         self._sensors = Sensors(1, rng, SensorNoise(scale=c.noise))
         self._estimator = Estimator(1, float(self._model.body_mass.sum()) * G)

@@ -16,6 +16,8 @@ from volition.task._attempt import Attempt
 from volition.task._score import path_efficiency, wilson
 from volition.task._steering import STILL_M_S, Steering, Stood, speed_of
 
+_STOPS_S = 2.0  # legs lag by half a second and brake with about 1 m/s²
+
 
 @dataclass(frozen=True)
 class WalkConfig:
@@ -143,7 +145,8 @@ class Walk:
     def aim(self, body: BodyState, goal: Goal | None = None) -> Float32:
         """Turn towards the gate and walk (see `Steering.command`); slow down where a stop is asked.
 
-        Before a stop the speed falls in proportion to the distance within 1.5 m; in a gate that asks for it, nothing.
+        Before a stop the speed falls in proportion to the distance (legs: within what they go in 2 s, since they do not stop
+        at once; other bodies: from 0.4 of the way); in a gate that asks for it, nothing.
         """
         goal = goal or self._goal
         gx, gy = goal.position.tolist()[:2]
@@ -152,7 +155,8 @@ class Walk:
         if goal.stop:
             if distance <= 0.5 * goal.radius:
                 return self._steering.still()
-            speed *= min(1.0, max(0.2, distance / min(1.5, 0.4 * self._distance)))
+            near = _STOPS_S * speed if self._steering.walks else 0.4 * self._distance
+            speed *= min(1.0, max(0.2, distance / near))
         return self._steering.command(body, (gx, gy), speed)
 
     def score(self) -> Mapping[str, float]:
