@@ -14,7 +14,7 @@ def test_every_row_says_what_it_depends_on():
     goals = {row.what: row.goal for row in rows if row.goal}
     assert sum("oracle" in name for name in goals) == 2
     assert not any("binds" in name for name in goals)
-    counted = [row for row in rows if row.what.endswith(("n1, kalman", "utah_m1, kalman"))]
+    counted = [row for row in rows if row.what.endswith(("n1, poisson", "utah_m1, poisson"))]
     assert [row.parameters["seeds"] for row in counted] == [20, 20]
 
 
@@ -24,6 +24,6 @@ def test_the_person_alone_is_as_fast_as_a_hand_with_a_mouse(select):
 
 
 def test_a_calibrated_person_selects():
-    score = webgrid.run("utah_m1", webgrid._KALMAN, 100, 40.0, Calibration(40.0, (0.5, 0.0), 30.0))
+    score = webgrid.run("utah_m1", "poisson", 100, 40.0, Calibration(40.0, (0.5, 0.0), 30.0))
     assert score["correct"] > score["incorrect"]
     assert score["correct"] >= 4

@@ -19,12 +19,15 @@ def lived(**how):
 
 
 def test_shares_and_correlation():
-    days = Days((2.0, 1.0, 2.0, 1.5), (1.0,) * 4, (0.1, 0.9, 0.1, 0.5), (False, True, False, True))
+    days = Days((2.0, 1.0, 2.0, 1.5), (2.0, 1.0, 1.0, 1.0), (1.0,) * 4, (0.1, 0.9, 0.1, 0.5), (False, True, False, True))
     assert days.kept == pytest.approx(0.75)
-    assert Days((2.0, 0.0, 1.0, 1.0, 1.0), (1.0,) * 5, (0.0,) * 5, (False,) * 5).kept_at_last == pytest.approx(0.5)
+    assert days.kept_early == pytest.approx(0.5)
+    assert Days((2.0, 0.0, 1.0, 1.0, 1.0), (0.0,) * 5, (1.0,) * 5, (0.0,) * 5, (False,) * 5).kept_at_last == pytest.approx(
+        0.5
+    )
     assert days.correlation == pytest.approx(-1.0)
-    assert Days((0.0, 1.0), (0.0, 1.0), (0.0, 0.0), (False, False)).kept == 0.0
-    assert Days((1.0, 1.0), (1.0, 1.0), (0.0, 0.1), (False, False)).correlation == 0.0
+    assert Days((0.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 0.0), (False, False)).kept == 0.0
+    assert Days((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.1), (False, False)).correlation == 0.0
 
 
 def test_days_repeat_to_the_bit_and_adapting_changes_them():

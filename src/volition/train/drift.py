@@ -25,12 +25,14 @@ class Days:
 
     Attributes:
         bit_rate: of the measured block, bit/s.
+        early: of the use before it, bit/s.
         success: share of its trials.
         drift: the decoder's drift score at the end of the day, nats (0 where it has none).
         asked: whether it asked for calibration then.
     """
 
     bit_rate: tuple[float, ...]
+    early: tuple[float, ...]
     success: tuple[float, ...]
     drift: tuple[float, ...]
     asked: tuple[bool, ...]
@@ -49,6 +51,11 @@ class Days:
         if not later or self.bit_rate[0] <= 0:
             return 0.0
         return float(np.mean(later)) / self.bit_rate[0]
+
+    @property
+    def kept_early(self) -> float:
+        """The same of the use before the measured block, over that of the first day."""
+        return float(np.mean(self.early[1:])) / self.early[0] if self.early[1:] and self.early[0] > 0 else 0.0
 
     @property
     def correlation(self) -> float:
@@ -102,9 +109,9 @@ def live_through(
             if day == 0:
                 loop.calibrate(calibration)
             loop.act("adapt", how=adapt)
-            loop.advance(warm_s)
+            early = loop.run(warm_s).score["bit_rate_bit_s"]
             score = loop.run(run_s).score
         asked = bool(getattr(instance, "asks_for_calibration", False))
-        rows.append((score["bit_rate_bit_s"], score["success"], float(getattr(instance, "drift", 0.0)), asked))
-    bit_rate, success, drift, asks = zip(*rows, strict=True)
-    return Days(bit_rate, success, drift, asks)
+        rows.append((score["bit_rate_bit_s"], early, score["success"], float(getattr(instance, "drift", 0.0)), asked))
+    bit_rate, early, success, drift, asks = zip(*rows, strict=True)
+    return Days(bit_rate, early, success, drift, asks)
