@@ -109,9 +109,9 @@ def live_through(
             if day == 0:
                 loop.calibrate(calibration)
             loop.act("adapt", how=adapt)
-            early = loop.run(warm_s).score["bit_rate_bit_s"]
+            before = loop.run(warm_s).score["bit_rate_bit_s"]
             score = loop.run(run_s).score
         asked = bool(getattr(instance, "asks_for_calibration", False))
-        rows.append((score["bit_rate_bit_s"], early, score["success"], float(getattr(instance, "drift", 0.0)), asked))
+        rows.append((score["bit_rate_bit_s"], before, score["success"], float(getattr(instance, "drift", 0.0)), asked))
     bit_rate, early, success, drift, asks = zip(*rows, strict=True)
     return Days(bit_rate, early, success, drift, asks)

@@ -1,4 +1,4 @@
-"""Ten days with one calibration: a decoder that learns from what was selected beside a fixed one and one with labels."""
+"""Ten days, one calibration: a decoder that learns from selections, one that is fixed, one told all; the drift score."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _ADAPT = {_FIXED: "off", _SELECTIONS: "selections", _LABELS: "supervised"}
 
 
 @cache
-def _days(rig: _Rig, how: str, seed: int, days: int, seconds: float) -> Days:
+def _days(rig: _Rig, how: str, seed: int, days: int, seconds: float, decoder: str = "poisson") -> Days:
     """One person's days with one decoder; each is lived once, however many rows tell of it."""
     return live_through(
-        "poisson",
+        decoder,
         brain=("person", {"preset": rig.preset}),
         channel=rig.channel,
         task=("reach", dict(rig.task)),
@@ -62,6 +62,15 @@ def _kept(rig: _Rig, how: str, seeds: int, days: int, seconds: float) -> Found:
     return Found(statistics.median(kept), {**extra, "last_three_days": statistics.median(last), "first_two_minutes": early})
 
 
+def _told(rig: _Rig, seeds: int, days: int, seconds: float) -> Found:
+    """Correlation over days of the drift score with the bit rate of a fixed decoder that has one: median over the people."""
+    lives = [_days(rig, _FIXED, seed, days, seconds, "adaptive") for seed in range(seeds)]
+    r = [life.correlation for life in lives]
+    asked = [sum(life.asked[1:]) / max(1, days - 1) for life in lives]
+    extra = {"low": min(r), "high": max(r), "seeds": seeds, "asked_share_of_days": statistics.mean(asked)}
+    return Found(statistics.median(r), {**extra, "asked_on_first_day": sum(life.asked[0] for life in lives)})
+
+
 def measures(quick: bool) -> Iterator[Measure]:
     """All rows."""
     for rig in _RIGS[: 1 if quick else None]:
@@ -75,3 +84,10 @@ def measures(quick: bool) -> Iterator[Measure]:
                 at_least=goal,
                 parameters=how,
             )
+    rig, seeds, days, seconds = (_RIGS[0], 1, 2, 5.0) if quick else (_RIGS[0], 3, 10, 60.0)
+    yield Measure(
+        f"drift score and bit rate of a fixed decoder (adaptive), correlation over days, {rig.label}",
+        "r",
+        lambda: _told(rig, seeds, days, seconds),
+        parameters={"rig": rig.label, "seeds": seeds, "days": days, "seconds": seconds, "task": dict(rig.task)},
+    )
