@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from volition.app.demo import Demo, folder_of, main
+from volition.app.demo import _SHORT, Demo, _loop, _shown, folder_of, main
 from volition.errors import ConfigError
 
-FAST = {"channel": "utah96", "effector": "cursor", "viewer": "none"}
+FAST = {"channel": "utah96", "effector": "cursor", "task": "reach", "viewer": "none"}
 
 
 def run(folder, *args):
@@ -17,7 +17,7 @@ def run(folder, *args):
 
 
 def test_the_demo_ends_by_itself_with_a_scoreboard_and_its_files(tmp_path):
-    done = run(tmp_path, "--seconds", "3", "--json", "board.json")
+    done = run(tmp_path, "--seconds", "3", "--effector", "arm", "--task", "reach", "--json", "board.json")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     folder = tmp_path / "runs" / "demo"
@@ -33,8 +33,24 @@ def test_the_demo_ends_by_itself_with_a_scoreboard_and_its_files(tmp_path):
     assert abs(report["seconds"] - 3) < 0.05
     document = json.loads((tmp_path / "board.json").read_text())
     assert [row["decoder"] for row in document["rows"]] == ["kalman", "random", "oracle"]
-    assert document["command"] == "volition demo --seconds 3 --json board.json"
+    assert document["command"] == "volition demo --seconds 3 --effector arm --task reach --json board.json"
     assert str(tmp_path) not in (folder / "report.html").read_text()
+
+
+def test_what_a_task_does_not_score_has_no_column():
+    rows = [{"decoder": "kalman", "trials": 4, "success": 1.0, "success_low": 0.5, "success_high": 1.0}]
+    rows[0] |= dict.fromkeys(_SHORT.values(), float("nan")) | {"speed_m_s": 0.654, "fell": 0.0}
+    assert list(_shown(rows)) == [
+        {"decoder": "kalman", "success": "100%", "95 %": "50-100", "of": 4, "m/s": 0.65, "falls": 0.0}
+    ]
+
+
+def test_the_demo_is_of_legs_that_walk():
+    options = Demo()
+    with _loop(options, "random", oracle=True) as loop:
+        report = loop.run(2)
+    assert (report.stages["effector"], report.stages["task"]) == ("legs", "walk")
+    assert report.score["fell"] == 0
 
 
 def test_the_next_demo_does_not_touch_the_last(tmp_path, monkeypatch):

@@ -215,7 +215,7 @@ def test_all_primitive_shapes_and_a_mesh_are_drawn_and_the_camera_follows(tab, r
 def test_the_demo_is_live_at_once_and_ends_by_itself(tab, tmp_path):
     command = [sys.executable, "-m", "volition", "demo", "--viewer", "page", "--no-controls", "--seconds", "1", "--effector"]
     with subprocess.Popen(
-        [*command, "cursor", "--channel", "utah96"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        [*command, "cursor", "--task", "reach", "--channel", "utah96"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as demo:
         begin = time.monotonic()
         line = demo.stdout.readline()

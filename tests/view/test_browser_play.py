@@ -174,7 +174,9 @@ def test_a_push_from_the_page_moves_the_body_and_is_replayed(tab, tmp_path):
 
 def test_choosing_a_decoder_begins_the_demo_anew(tab, tmp_path):
     command = [sys.executable, "-m", "volition", "demo", "--viewer", "page", "--no-controls", "--channel", "utah96"]
-    with subprocess.Popen([*command, "--effector", "cursor"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as demo:
+    with subprocess.Popen(
+        [*command, "--effector", "cursor", "--task", "reach"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as demo:
         try:
             tab.open(demo.stdout.readline().split()[-1])
             tab.wait("window.volition && volition.link.hello && volition.status !== null", 10)

@@ -49,6 +49,24 @@ def test_the_angle_is_that_between_the_two_and_unknown_where_nothing_is_meant():
     assert np.isnan(error[4:]).all()
 
 
+def test_of_a_body_steered_by_heading_the_angle_is_between_speed_and_turn():
+    walk = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    two = trace(np.zeros((2, 2)), np.zeros((2, 2)))
+    two.intended, two.decoded = walk, np.array([[0.0, 0.0, 1.0], [1.0, 5.0, 1.0]])
+    assert np.allclose(angle_error(two, ("walk.x", "walk.y", "walk.turn")), [90, 0], atol=1e-4)
+    assert "walk.turn, rad/s" in velocities(two, ("walk.x", "walk.y", "walk.turn"))
+
+
+def test_a_workspace_of_many_metres_is_shown_as_far_as_the_body_came():
+    position = np.column_stack([np.linspace(30.0, 34.0, 30), np.zeros(30)])
+    block = trace(np.zeros((30, 2)), np.zeros((30, 2)), np.zeros(30), position)
+    block.goal[:] = [34.0, 0.0]
+    text = paths(block, [{"outcome": "reached"}], np.array([[-100.0, -100.0], [100.0, 100.0]]))
+    x = [float(pair.split()[0]) for pair in re.findall(r"[ML]([\d.]+ [\d.]+)", re.search(r'd="(M[^"]*L[^"]*)"', text)[1])]
+    assert x[-1] - x[0] > 250  # of 420
+    assert ">m</text>" in text
+
+
 def test_each_trial_is_drawn_in_the_colour_of_its_outcome():
     position = np.random.default_rng(0).normal(0, 0.02, (30, 2))
     block = trace(np.zeros((30, 2)), np.zeros((30, 2)), np.repeat([0, 1, 2], 10), position)

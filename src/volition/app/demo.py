@@ -1,4 +1,4 @@
-"""Watch the loop close: a simulated person learns to move an arm, then reaches."""
+"""Watch the loop close: a simulated person thinks of walking, and legs walk."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _SHORT = {
     "Fitts bit/s": "throughput_bit_s",
     "time s": "time_to_target_s",
     "path eff.": "path_efficiency",
+    "m/s": "speed_m_s",
+    "falls": "fell",
 }
 _FIGURES = ("success", "success_low", "success_high", *_SHORT.values())
 _CHOSEN = ("channel", "decoder", "effector", "feedback", "task")
@@ -41,7 +43,7 @@ class Demo:
     """Options of `volition demo`.
 
     Attributes:
-        seconds: simulated time of reaching after calibration, s.
+        seconds: simulated time after calibration, s.
         seed: of all random numbers.
         output: folder for report.html, report.json and the run's log; by default runs/demo, or the next free runs/demo-N.
         viewer: "auto" shows the loop in the terminal (lines of progress where there is none) and serves the page to whoever
@@ -63,9 +65,9 @@ class Demo:
     port: int = 0
     channel: str = "thread1024"
     decoder: str = "kalman"
-    effector: str = "arm"
+    effector: str = "legs"
     feedback: str = "linear"
-    task: str = "reach"
+    task: str = "walk"
     controls: bool = True
     json: Path | None = None
 
@@ -118,7 +120,7 @@ def _loop(options: Demo, decoder: str, oracle: bool = False, record: Path | None
 
 
 def _perform(options: Demo, loop: Loop, view: View | None, check: Callable[[], None]) -> tuple[Report, Gather]:
-    """Calibrate, then reach; what was kept of it for the report's pictures."""
+    """Calibrate, then run; what was kept of it for the report's pictures."""
     from volition.loop.calibrate import Calibration
     from volition.view._gather import Gather
 
@@ -160,15 +162,17 @@ def scoreboard(reports: Mapping[str, Report]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as a narrow terminal shows it."""
-    return {
-        "decoder": row["decoder"],
-        "success": f"{row['success']:.0%}",
-        "95 %": f"{100 * row['success_low']:.0f}-{100 * row['success_high']:.0f}",
-        "of": row["trials"],
-        **{short: round(row[key], 2) for short, key in _SHORT.items()},
-    }
+def _shown(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows as a narrow terminal shows them: with what the task scores."""
+    told = {short: key for short, key in _SHORT.items() if any(math.isfinite(row[key]) for row in rows)}
+    for row in rows:
+        yield {
+            "decoder": row["decoder"],
+            "success": f"{row['success']:.0%}",
+            "95 %": f"{100 * row['success_low']:.0f}-{100 * row['success_high']:.0f}",
+            "of": row["trials"],
+            **{short: round(row[key], 2) for short, key in told.items()},
+        }
 
 
 def _print(options: Demo, report: Report, controls: Mapping[str, Report], folder: Path) -> None:
@@ -176,7 +180,7 @@ def _print(options: Demo, report: Report, controls: Mapping[str, Report], folder
     if options.json is not None:
         save_rows(rows, options.json)
     print()
-    emit(map(_shown, rows), title="scoreboard (simulated person, simulated time)")
+    emit(_shown(rows), title="scoreboard (simulated person, simulated time)")
     step = report.latency["step"]
     print(
         f"\none pass of the loop takes {step['p50_us']:.0f} µs, p99 {step['p99_us']:.0f} µs: {report.speed:.0f}x real time\n"
@@ -187,7 +191,7 @@ def _print(options: Demo, report: Report, controls: Mapping[str, Report], folder
 
 
 def main(options: Demo) -> int:
-    """Calibrate, reach, run the controls, print the scoreboard, write the report."""
+    """Calibrate, run, run the controls, print the scoreboard, write the report."""
     from volition import __version__
     from volition.app._interrupt import Interrupt
     from volition.view.report import save, story_of

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volition.signal import Float64
-from volition.view._gather import Gather, Phase, Trace
+from volition.view._gather import Gather, Phase, Trace, steering
 from volition.view._page import escape, png
 
 _W, _H = 520, 400
 _MAX_LEVEL = 4  # spikes a bin that a raster tells apart
 _RASTER_ROWS = 512
+_WIDE_M = 10.0  # a workspace that nobody crosses in a run
 _MEANT = 0.2  # share of the usual top speed below which a direction is not meant
 
 
@@ -107,28 +108,33 @@ def paths(trace: Trace, trials: Sequence[Mapping[str, Any]], workspace: Float64)
     Args:
         trace: of the block that the trials belong to.
         trials: the task's list, in the order of their numbers.
-        workspace: `[2, d]`, m.
+        workspace: `[2, d]`, m; one of many metres is shown as far as the body came.
     """
-    low, high = np.asarray(workspace, float)[:, :2] * 100
-    span = float(max(high - low)) * 1.06
-    centre = (low + high) / 2
-    scale = 330 / span  # picture units a cm, equal on both sides
+    low, high = np.asarray(workspace, float)[:, :2]
+    metres = float(max(high - low)) > _WIDE_M
+    if metres and len(trace):
+        ways = np.concatenate([trace.position[:, :2], trace.goal[:, :2]])
+        low, high = ways.min(axis=0) - 1.0, ways.max(axis=0) + 1.0
+    unit, per_m = ("m", 1.0) if metres else ("cm", 100.0)
+    span = float(max(high[0] - low[0], 420 / 330 * (high[1] - low[1]))) * 1.06 * per_m
+    centre = (low + high) / 2 * per_m
+    scale = 420 / span  # picture units a unit of length, equal on both sides
     axes = Axes(
         (60, 22, 480, 352),
         (centre[0] - 210 / scale, centre[0] + 210 / scale),
         (centre[1] - 165 / scale, centre[1] + 165 / scale),
     )
-    parts = [axes.ticks("cm", "cm")]
+    parts = [axes.ticks(unit, unit)]
     hits: dict[tuple[float, float, float], list[bool]] = {}
     for number, trial in enumerate(trials):
         here = trace.trial == number
         if not here.any():
             continue
         done = hit(trial)
-        x, y = trace.position[here, 0] * 100, trace.position[here, 1] * 100
+        x, y = trace.position[here, 0] * per_m, trace.position[here, 1] * per_m
         parts.append(axes.line(x, y, f"var(--{'hit' if done else 'miss'})", 1.3, 0.75 if done else 1.0))
         goal = trace.goal[here][-1]
-        where = (round(float(goal[0]) * 100, 2), round(float(goal[1]) * 100, 2), float(trace.radius[here][-1]) * 100)
+        where = (round(float(goal[0]) * per_m, 2), round(float(goal[1]) * per_m, 2), float(trace.radius[here][-1]) * per_m)
         hits.setdefault(where, []).append(done)
     for (x, y, radius), outcomes in hits.items():
         parts.append(
@@ -176,23 +182,32 @@ def _levels(values: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.uint
 
 
 def velocities(trace: Trace, names: Sequence[str]) -> str:
-    """Decoded over intended velocity, a panel for each of the first two dimensions."""
-    shown = min(2, trace.decoded.shape[1])
+    """Decoded over intended velocity, a panel for each of the two dimensions that steer."""
+    axes_shown = steering(names)
+    shown = len(axes_shown)
     top = float(np.nanmax(np.abs(np.concatenate([trace.decoded, trace.intended])), initial=1e-3)) * 1.05
     height = 330 / max(1, shown)
     parts = [_legend((("intended", "var(--intended)"), ("decoded", "var(--decoded)")), 500, 14)]
-    for i in range(shown):
+    for i, axis in enumerate(axes_shown):
         box = (60, 24 + i * height, 500, 24 + (i + 1) * height - 26)
         axes = Axes(box, (float(trace.t_s[0]), float(trace.t_s[-1])), (-top, top))
-        parts.append(axes.ticks("time of the run, s" if i == shown - 1 else "", f"{names[i]}, m/s"))
-        parts.append(axes.line(trace.t_s, trace.intended[:, i], "var(--intended)", 1.4))
-        parts.append(axes.line(trace.t_s, trace.decoded[:, i], "var(--decoded)", 1.4))
+        parts.append(axes.ticks("time of the run, s" if i == shown - 1 else "", f"{names[axis]}, {_unit(names[axis])}"))
+        parts.append(axes.line(trace.t_s, trace.intended[:, axis], "var(--intended)", 1.4))
+        parts.append(axes.line(trace.t_s, trace.decoded[:, axis], "var(--decoded)", 1.4))
     return _svg("".join(parts), "decoded and intended velocity")
 
 
-def angle_error(trace: Trace) -> Float64:
-    """Angle between decoded and intended velocity, degrees, `[bins]`; NaN where nothing is decoded or hardly any meant."""
-    a, b = trace.decoded[:, :2], trace.intended[:, :2]
+def _unit(name: str) -> str:
+    return "rad/s" if name.endswith(".turn") else "m/s"
+
+
+def angle_error(trace: Trace, names: Sequence[str] = ()) -> Float64:
+    """Angle between decoded and intended velocity, degrees, `[bins]`; NaN where nothing is decoded or hardly any meant.
+
+    Of a body that is steered by heading, the angle in the plane of forward speed (m/s) and turn (rad/s).
+    """
+    axes = list(steering(names or ("",) * trace.decoded.shape[1]))
+    a, b = trace.decoded[:, axes], trace.intended[:, axes]
     if a.shape[1] < 2:
         return np.full(len(trace), np.nan)
     speed = np.hypot(*b.T)
@@ -202,9 +217,9 @@ def angle_error(trace: Trace) -> Float64:
     return angle
 
 
-def story(trace: Trace, phases: Sequence[Phase], bin_s: float, window_s: float = 6.0) -> str:
+def story(trace: Trace, phases: Sequence[Phase], bin_s: float, names: Sequence[str], window_s: float = 6.0) -> str:
     """Angle between what was meant and what was decoded, over the whole run, with its phases."""
-    error = angle_error(trace)
+    error = angle_error(trace, names)
     n = min(len(error), max(1, round(window_s / bin_s)))
     good = np.isfinite(error)
     total = np.convolve(np.where(good, error, 0.0), np.ones(n), mode="same")

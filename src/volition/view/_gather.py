@@ -6,6 +6,7 @@ else. One call costs 10 to 20 µs with 1,024 channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,17 @@ from numpy.typing import NDArray
 from volition.signal import NS_PER_S, Features, Float32, Float64
 
 _LEARN = 16  # bins at a time
+
+
+def steering(names: Sequence[str]) -> tuple[int, ...]:
+    """The dimensions of an intent that steer: forward and turn of a body that walks, else the first two.
+
+    >>> steering(("walk.x", "walk.y", "walk.turn")), steering(("reach.x", "reach.y", "select"))
+    ((0, 2), (0, 1))
+    """
+    if "walk.x" in names and "walk.turn" in names:
+        return names.index("walk.x"), names.index("walk.turn")
+    return tuple(range(min(2, len(names))))
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,7 @@ class Gather:
         self._x: Float32 = np.zeros((0, 0), np.float32)
         self._missing: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._dims = self._size = 0
+        self._steers: list[int] = []
         self._trial = -1
         self._sums: Float64 = np.zeros((2, 3, 0))
         self._scatter: Float64 = np.zeros((3, 3))
@@ -117,6 +130,7 @@ class Gather:
         setup = loop.setup
         per_s = NS_PER_S / setup.bin_ns
         self._dims, self._size = loop.last.body.position.size, len(setup.intent)
+        self._steers = list(steering(setup.intent))
         width = 6 + 2 * self._dims + 2 * self._size
         self._rows = np.zeros((max(2, round(self.config.trace_s * per_s)), width))
         bins = max(2, round(self.config.raster_s * per_s))
@@ -153,7 +167,7 @@ class Gather:
     def preferred(self) -> Float64:
         """Preferred direction of each feature, rad, `[features]`; NaN where it was silent.
 
-        Least squares of features on the first two dimensions of the intended velocity (Georgopoulos et al. 1982), over
+        Least squares of features on the two steering dimensions of the intended velocity (Georgopoulos et al. 1982), over
         all that was seen: good enough to sort a picture by.
         """
         if self._size < 2 or not self._sums[1, 2].any():
@@ -169,7 +183,7 @@ class Gather:
         """Add the newest few bins to the sums that `preferred` needs; few, so that no large array is ever made."""
         x, missing = self.raster(_LEARN)
         design = np.ones((3, len(x)), np.float32)  # velocity, and 1
-        design[:2] = self.trace(len(x)).intended[:, :2].T
+        design[:2] = self.trace(len(x)).intended[:, self._steers].T
         self._sums[0] += design @ x
         self._sums[1] += design @ (~missing).astype(np.float32)
         self._scatter += design @ design.T

@@ -35,6 +35,8 @@ SCORES: Mapping[str, tuple[str, str]] = {
     "time_to_target_s": ("time to target", "s, median"),
     "dial_in_s": ("dial-in time", "s, mean"),
     "path_efficiency": ("path efficiency", "straight / actual"),
+    "speed_m_s": ("speed", "m/s, over ground"),
+    "fell": ("falls", "of the body"),
 }
 
 
@@ -129,7 +131,9 @@ def _decimals(value: float) -> str:
 
 def _provenance(stages: Mapping[str, str]) -> str:
     """What was simulated and what recorded."""
-    body = {"arm": "a MuJoCo body", "cursor": "a cursor"}.get(stages["effector"], f"the body {stages['effector']}")
+    body = {"arm": "a MuJoCo body", "cursor": "a cursor", "legs": "the legs (a MuJoCo body, its motors and sensors)"}.get(
+        stages["effector"], f"the body {stages['effector']}"
+    )
     rest = f"the implant ({stages['channel']}), {body}, touch and stimulation"
     if stages["brain"] == "replay":
         return f"Recorded: the spikes, and the movement they belong to. Simulated: {rest}."
@@ -159,7 +163,7 @@ def _pictures(story: Story) -> list[str]:
         title, text = "Decoding error", "While moving, over the whole run."
         if len(phases) > 1:
             title, text = "Calibration", "Error while moving; the decoder is fitted after each phase but the last."
-        pictures.append(figure(title, text, _figures.story(trace, phases, story.bin_s)))
+        pictures.append(figure(title, text, _figures.story(trace, phases, story.bin_s, story.intent)))
     return pictures
 
 
@@ -173,13 +177,15 @@ def _comparison(story: Story) -> list[str]:
     if not story.controls:
         return []
     rows = []
-    for name, report in {story.report.stages["decoder"]: story.report, **story.controls}.items():
+    reports = {story.report.stages["decoder"]: story.report, **story.controls}
+    told = [key for key in SCORES if any(key in report.score for report in reports.values())]
+    for name, report in reports.items():
         rate, below = success(report)
         rows.append(
-            [name, rate, below, *(_decimals(report.score.get(key, math.nan)) for key in SCORES), f"{report.seconds:g}"]
+            [name, rate, below, *(_decimals(report.score.get(key, math.nan)) for key in told), f"{report.seconds:g}"]
         )
-    units = {"straight / actual": "1"}
-    columns = (f"{name}, {units.get(unit, unit.split(',')[0])}" for name, unit in SCORES.values())
+    units = {"straight / actual": "1", "of the body": "1"}
+    columns = (f"{name}, {units.get(unit, unit.split(',')[0])}" for name, unit in (SCORES[key] for key in told))
     header = ["decoder", "success", "targets reached", *columns, "run, s"]
     return ["<h2>Controls: the same person and body, another decoder</h2>", table(header, rows)]
 
