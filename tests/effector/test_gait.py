@@ -63,6 +63,49 @@ def test_faster_than_wanted_the_foot_is_put_down_further_ahead():
     assert fast[0, 2] > slow[0, 2]
 
 
+def changed(p=START, **values):
+    p = p.copy()
+    for name, value in values.items():
+        p[INDEX[name]] = value
+    return p
+
+
+def test_a_standing_leg_drives_the_body_on_and_back_when_it_is_too_fast():
+    plain = step(phase=0.25, dt=0.0)[0, 2]
+    assert step(changed(hst=0.1), phase=0.25, dt=0.0)[0, 2] == pytest.approx(plain - 0.1)  # half of d: mid-stance
+    assert step(changed(hst=0.1), phase=0.25, e=known(vx=1.0, load=0.0), dt=0.0)[0, 2] == pytest.approx(
+        step(phase=0.25, e=known(vx=1.0, load=0.0), dt=0.0)[0, 2]
+    )
+    for name, gain in (("khe", 0.2), ("kle", -0.2 * START[INDEX["kpst"]])):
+        fast, slow = (_at_speed(changed(**{name: 0.2}), v) - _at_speed(START, v) for v in (1.5, 0.5))
+        assert fast == pytest.approx(0.5 * gain)
+        assert slow == pytest.approx(-0.5 * gain)
+
+
+def _at_speed(p, speed):
+    """Hip of a standing leg, wanted 1 m/s."""
+    gait, one = Gait(1), np.ones(1)
+    gait.start(0.25, speed)
+    return gait.step(known(vx=speed), p[None], one, 0 * one, 0 * one, 0.0)[0, 0, 2]
+
+
+def leg(p, phase):
+    """Angle and length of the left leg."""
+    out = step(changed(p, kpst=0.0, kdst=0.0), phase=phase, e=known(vx=1.0, load=0.0), dt=0.0)[0]
+    x, z = np.sin(out[2]) + np.sin(out[2] - out[3]), np.cos(out[2]) + np.cos(out[2] - out[3])
+    return np.arctan2(x, z), LINK_M * np.hypot(x, z)
+
+
+def test_a_swinging_leg_can_be_long_and_on_its_way_back_before_it_touches_down():
+    late = 0.5 + 0.5 * 0.9  # nine tenths of the swing
+    assert leg(START, late)[1] < leg(changed(ext=0.1), late)[1] - 0.01
+    h = 1e-4
+    before, after = (leg(changed(rts=1.0, retr=0.0), x)[0] for x in (1 - 2 * h, 1 - h))
+    first, second = (leg(changed(rts=1.0, retr=0.0), x)[0] for x in (h, 2 * h))
+    assert after - before == pytest.approx(second - first, rel=0.02)
+    assert after < before
+
+
 def test_feet_keep_to_their_own_side():
     for vy in (-2.0, 2.0):
         out = step(phase=0.9, e=known(vx=1.0, vy=vy), dt=0.0)

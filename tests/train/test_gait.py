@@ -70,3 +70,16 @@ def test_the_command_trains_and_resumes(tmp_path, capsys):
 def test_impossible_searches_are_refused():
     with pytest.raises(ConfigError, match="4 candidates"):
         Search(population=2)
+
+
+def test_a_search_keeps_within_its_own_bounds_and_no_other_name_is_one():
+    narrow = Search(generations=1, population=4, seconds=0.1, sigma=5.0, bounds={"f": (0.9, 1.0)})
+    assert 0.9 <= climb(START, 1.0, narrow)[INDEX["f"]] <= 1.0
+    with pytest.raises(ConfigError, match="no gait parameter: stride"):
+        Search(bounds={"stride": (0.9, 1.0)})
+
+
+def test_who_shall_walk_pays_for_the_time_in_the_air():
+    running = np.repeat([Library.shipped("robot", "stated").at(np.array([3.0]))[0]], 4, axis=0)
+    free, walking = (attempt(running, 3.0, World(), 1, 1.0, walk=walk).fitness for walk in (False, True))
+    assert (walking < free - 0.3).all()

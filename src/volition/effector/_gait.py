@@ -60,6 +60,11 @@ PARAMETERS = (
     Parameter("kdyaw", 0.0, 0.05, -0.2, 1.0, "stance: heading rate, s"),
     Parameter("arl", 1.1, 0.3, -1.0, 2.0, "keeping the sole flat sideways"),
     Parameter("rff", 0.05, 0.08, -0.6, 0.6, "stance: hip roll that carries the pelvis, rad"),
+    Parameter("hst", 0.0, 0.05, -1.0, 1.0, "stance: hip extension that drives the body on, most in mid-stance, rad"),
+    Parameter("khe", 0.0, 0.03, -0.5, 0.5, "stance: hip extension on speed error, rad per m/s"),
+    Parameter("kle", 0.0, 0.03, -0.5, 0.5, "stance: leaning back when too fast, rad per m/s"),
+    Parameter("rts", 0.0, 0.1, -0.5, 2.0, "swing: speed of the leg at both ends, as a share of the standing leg's"),
+    Parameter("ext", 0.0, 0.05, -0.1, 0.5, "share of the swing before touch-down in which the leg is long already"),
     *(
         Parameter(f"F{joint}{n}{wave}", 0.0, 0.04, -0.5, 0.5, "Fourier term of a joint over the leg's phase, rad")
         for joint in "hka"
@@ -128,8 +133,10 @@ class Gait:
         self._asked += min(1.0, dt / 0.5) * (vx - self._asked)
         wrong = np.stack((vx - self.speed, vy - e.vy))
         brakes = self._asked - vx > 0.3
-        self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(np.abs(wrong) < 1.0, _TRIM * wrong, 0.0))
-        self._trim = np.clip(self._trim, -_MOST_TRIM, _MOST_TRIM)
+        small = np.abs(wrong) < np.maximum(1.0, 0.25 * np.abs(vx))
+        self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(small, _TRIM * wrong, 0.0))
+        most = np.maximum(_MOST_TRIM, 0.15 * np.abs(vx))
+        self._trim = np.clip(self._trim, -most, most)
         vx, vy = vx + self._trim[0], vy + self._trim[1]
         self.heading += turn * dt
         off_course = np.clip(np.remainder(self.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
@@ -139,9 +146,7 @@ class Gait:
         phase = np.stack((self.phase, self.phase + 0.5), axis=1)
         phase -= np.floor(phase)
         d2 = d[:, None]
-        stance = phase < d2
-        xs = np.clip(phase / d2, 0, 1)
-        xw = np.clip((phase - d2) / (1 - d2), 0, 1)
+        stance, xs, xw = _parts(phase, d2)
         loaded = stance & (e.load > _LOADED_N)
         error = np.clip(self.speed - vx, -1.5, 1.5)
         angle, length = self._leg(c, vx, error, stance, xs, xw)
@@ -150,7 +155,10 @@ class Gait:
         pitch, rate = e.pitch[:, None], e.pitch_rate[:, None]
         out = np.empty((len(p), 2, 6))
         # The attitude is held from the ground; a leg in the air only keeps out of the trunk's way.
-        holds = pitch - c[8][:, None] * (pitch - lean[:, None]) - c[9][:, None] * rate
+        leans = (lean - c[34] * error)[:, None]
+        holds = pitch - c[8][:, None] * (pitch - leans) - c[9][:, None] * rate
+        # What drives the body on is added to it: a torque, as angle over stiffness.
+        holds = holds - c[32][:, None] * np.sin(np.pi * xs) + (c[33] * error)[:, None]
         out[:, :, 2] = thigh + np.where(loaded, holds, 0.8 * pitch - c[18][:, None] * rate)
         out[:, :, 3] = knee
         push = np.clip((xs - 0.45) / 0.55, 0, 1) ** 1.5
@@ -171,10 +179,13 @@ class Gait:
         down, up = (half + c[11] + c[10] * error)[:, None], (c[11] - half)[:, None]
         bow = np.sin(np.pi * np.clip((xw - 0.45) / 0.55, 0, 1))
         s = xw * xw * (3 - 2 * xw)
-        swing = up + (down - up) * s + (0.3 * c[15] * np.maximum(np.abs(half), 0.1))[:, None] * bow
+        # Cubic of Hermite: nil at both ends, with the standing leg's slope.
+        ends = (c[35] * (1 - d) / d)[:, None] * (up - down) * (xw * (1 - xw) * (1 - 2 * xw))
+        swing = up + (down - up) * s + ends + (0.3 * c[15] * np.maximum(np.abs(half), 0.1))[:, None] * bow
         angle = np.where(stance, down + (up - down) * xs, swing)
+        short = np.minimum(1, xw / (1 - c[36][:, None]))
         standing = (long - c[17] * error)[:, None] - cmp[:, None] * np.sin(np.pi * xs) + thr[:, None] * xs * xs
-        flying = long[:, None] + thr[:, None] * (1 - xw) ** 3 - lift[:, None] * np.sin(np.pi * xw) ** 2
+        flying = long[:, None] + thr[:, None] * (1 - xw) ** 3 - lift[:, None] * np.sin(np.pi * short) ** 2
         return angle, np.clip(np.where(stance, standing, flying), 0.4, 0.999 * 2 * LINK_M)
 
     @staticmethod
@@ -210,6 +221,11 @@ class Gait:
         kyst, kysw, kwst, kwsw, kdyaw = c[23], c[24], c[25], c[26], c[29]
         ground = -SIDE * (kyst * off - kdyaw * (e.yaw_rate - turn))[:, None] + SIDE * (kwst * turn)[:, None] * (1 - 2 * xs)
         out[:, :, 0] = np.where(loaded, ground, SIDE * (kysw * off + kwsw * turn)[:, None])
+
+
+def _parts(phase: Float64, d: Float64) -> tuple[Bool, Float64, Float64]:
+    """Of phases: whether the leg stands, how far it is through its stance, and through its swing."""
+    return phase < d, np.clip(phase / d, 0, 1), np.clip((phase - d) / (1 - d), 0, 1)
 
 
 def controls(target: Float64, before: Float64 | None, dt: float) -> Float64:

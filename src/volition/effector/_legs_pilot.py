@@ -24,6 +24,7 @@ _IN_BACK, _IN_FRONT, _IN_SIDE = -0.03, 0.05, 0.04
 _SLOW_M_S = 0.2
 _AT_LEAST_S = 0.9  # stepping, once begun
 _BLEND_S = 0.12
+_FREE_M_S, _LEAD_M_S = 2.5, 1.0  # above the first, a gait's speed is at most the second ahead of the body's
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,11 @@ class Pilot:
         )
         self._since_s += dt
         asked = (command != 0).any(axis=0) | self.shaper.moving
-        # A body that brakes lags behind its command: above 1.5 m/s its gait is that of the speed that it still has.
+        # A body lags behind its command. When it brakes, above 1.5 m/s its gait is that of the speed that it still has;
+        # when it gains speed, that of little more than it has already.
         still = np.abs(self.gait.speed)
-        p = self._library.at(np.maximum(np.abs(command[0]), np.minimum(still - 0.4, 2 * (still - 1.5))))
+        vx = np.minimum(command[0], np.maximum(_FREE_M_S, self.gait.speed + _LEAD_M_S))
+        p = self._library.at(np.maximum(np.abs(vx), np.minimum(still - 0.4, 2 * (still - 1.5))))
         begin = (self.mode == STANDING) & (asked | lost)
         end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
         if begin.any():
@@ -121,7 +124,7 @@ class Pilot:
         changed = begin | end
         self.mode = np.where(begin, STEPPING, np.where(end, STANDING, self.mode))
         self._since_s[changed] = 0.0
-        stepping = self.gait.step(e, p, command[0], command[1], command[2], dt)
+        stepping = self.gait.step(e, p, vx, command[1], command[2], dt)
         standing = self._stand.step(e, xi, dt)
         target = np.where((self.mode == STEPPING)[:, None, None], stepping, standing)
         return self._blend(target, changed)

@@ -90,13 +90,14 @@ class Herd:
         sums: what was measured.
     """
 
-    def __init__(self, n: int, world: World, seed: int) -> None:
+    def __init__(self, n: int, world: World, seed: int, alike: int = 0) -> None:
+        """With `alike`, body i has the floor and mass of body i mod `alike`: candidates are compared on equal terms."""
         self.n, self.world, self.rng = n, world, np.random.default_rng(seed)
         self.model = build(world.fit, world.limits, world.timestep_s, world.iterations)
         self.weight_n = float(self.model.body_mass.sum()) * G
         self.batch = b = Batch(self.model, n, nthread=world.threads, persistent=True)
-        b.expand("geom_friction")[:, :, 0] = self.rng.uniform(*world.friction, n)[:, None]
-        scale = 1 + self.rng.uniform(-world.mass, world.mass, n)
+        b.expand("geom_friction")[:, :, 0] = np.resize(self.rng.uniform(*world.friction, alike or n), n)[:, None]
+        scale = 1 + np.resize(self.rng.uniform(-world.mass, world.mass, alike or n), n)
         mass, inertia = b.expand("body_mass"), b.expand("body_inertia")
         mass[:, 1] *= scale
         inertia[:, 1] *= scale[:, None]

@@ -13,6 +13,7 @@ from volition.train._gait_herd import TICK_S, Herd, World, airborne
 SCENARIOS = 4
 _KICKS_S = (2.0, 3.7, 5.2, 6.5)
 _SPEED_TAU_S = 0.6
+_RUNS_M_S = 4.0  # from here on a runner that is upright but slow is no runner
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Outcome:
     """How the runs went, `[n]` each.
 
     Attributes:
-        fitness: at most 5.
+        fitness: at most 4, from 4 m/s on 5.5.
         alive: who did not fall.
         speed_error: mean absolute, of the velocity smoothed over a stride or two, m/s.
         turn_error: of the mean turn, rad/s.
@@ -50,12 +51,14 @@ class Course:
         n, rng = herd.n, herd.rng
         self._n, self._speed, self._seconds = n, speed, seconds
         self.scenario = np.arange(n) % SCENARIOS
-        self._sign = rng.choice([-1.0, 1.0], n)
-        self._phase = rng.uniform(0, 2 * np.pi, n)
-        self._kicks = rng.uniform(-kick, kick, (len(_KICKS_S), 2, n)) * np.where(self.scenario == 0, 1.0, 0.4)
+        # Drawn once for each scenario: candidates are compared on equal terms.
+        self._sign = np.resize(rng.choice([-1.0, 1.0], SCENARIOS), n)
+        self._phase = np.resize(rng.uniform(0, 2 * np.pi, SCENARIOS), n)
+        kicks = rng.uniform(-kick, kick, (len(_KICKS_S), 2, SCENARIOS)) * np.where(np.arange(SCENARIOS) == 0, 1.0, 0.4)
+        self._kicks = np.tile(kicks, (1, 1, -(-n // SCENARIOS)))[:, :, :n]
         self._turn = turn_limit(speed)
-        self.start = rng.uniform(-0.5, 1.2, n) if speed <= 1 else np.zeros(n)
-        self.leg = rng.choice([0.02, 0.52], n)
+        self.start = np.resize(rng.uniform(-0.5, 1.2, SCENARIOS), n) if speed <= 1 else np.zeros(n)
+        self.leg = np.resize(rng.choice([0.02, 0.52], SCENARIOS), n)
 
     def command(self, t: float) -> tuple[Float64, Float64, Float64]:
         """Forward and sideways velocity and turn at time t, `[n]` each."""
@@ -78,14 +81,18 @@ class Course:
                 herd.kick(dx, dy)
 
 
-def attempt(p: Float64, speed: float, world: World, seed: int, seconds: float, kick: float = 0.5) -> Outcome:
+def attempt(
+    p: Float64, speed: float, world: World, seed: int, seconds: float, kick: float = 0.5, walk: bool = False
+) -> Outcome:
     """Run every row of parameters `[n, k]` once, row i on scenario i mod 4.
 
-    Fitness: 1.5 x share of the time upright, and for survivors what is left of 1 after the errors of speed (relative), of
-    turning and half of that of side-stepping; less the cost of torque, power and peak load above 2.8 kN.
+    Fitness: 1.5 x share of the time upright (from 4 m/s on: of the way), and for survivors what is left of 1 (of 2.5 from
+    4 m/s on) after the error of speed, of 1 after that of turning, and of 0.5 after that of side-stepping; less the cost of
+    torque, power and peak load above 2.8 kN. With `walk` the time with both feet in the air costs, too, and the peak load
+    from 1.3 body weights on.
     """
     n = len(p)
-    herd, gait = Herd(n, world, seed), Gait(n)
+    herd, gait = Herd(n, world, seed, SCENARIOS), Gait(n)
     course = Course(herd, speed, seconds, kick)
     airborne(herd, gait, p, np.full(n, speed), course.leg, course.start)
     wanted_turn, error, slow = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -104,8 +111,12 @@ def attempt(p: Float64, speed: float, world: World, seed: int, seconds: float, k
     speed_error = error / np.maximum(ticks - 1 / TICK_S, 1)
     turn_error = np.abs(s.turned - wanted_turn) / (ticks * TICK_S)
     side_error = np.abs(s.side_error / ticks)
-    good = 2 - np.minimum(1, speed_error / max(speed, 0.6)) - np.minimum(1, turn_error / 0.4)
+    weight, tolerance, turn_tolerance = (1.0, max(speed, 0.6), 0.4) if speed < _RUNS_M_S else (2.5, 0.35 * speed, 0.6)
+    good = 1 + weight - weight * np.minimum(1, speed_error / tolerance) - np.minimum(1, turn_error / turn_tolerance)
     good += 0.5 * (1 - np.minimum(1, side_error / 0.3))
     cost = 1e-6 * s.torque / ticks + 2e-5 * s.power / ticks + 1e-4 * np.maximum(0, s.peak_force - 2800)
-    fitness = 1.5 * np.minimum(herd.fell_s, seconds) / seconds + alive * good - cost
+    if walk:
+        cost += 2 * s.air / ticks + 0.5 * np.clip(s.peak_force / herd.weight_n - 1.3, 0, 2)
+    lasted = np.minimum(herd.fell_s, seconds) if speed < _RUNS_M_S else np.minimum(s.travelled / speed, seconds)
+    fitness = 1.5 * lasted / seconds + alive * good - cost
     return Outcome(fitness, alive.copy(), speed_error, turn_error, side_error)

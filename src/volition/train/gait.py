@@ -22,6 +22,8 @@ from volition.train.cma import Cma
 _SINE = INDEX["Fh1c"]
 _NEAR = 0.005  # price of a squared step (in units of the scale) away from where the rung began
 _DONE_AFTER = 4
+WALKING = {"f": (0.8, 1.08), "d": (0.56, 0.70)}
+"""A person's strides a second and duty factor at 1.3 m/s (about .93 and .63), within 15 % and .08."""
 
 Watch = Callable[[float, str], None]
 """Told the share done (0..1) and a line of text."""
@@ -39,6 +41,8 @@ class Search:
         enough: median fitness, over four generations, at which a rung is done.
         kick_m_s: greatest kick in each direction.
         fourier: whether the Fourier terms are searched, too.
+        walk: whether it shall walk: never without a foot on the ground, and softly.
+        bounds: of parameters, narrower than their own: name -> (low, high).
         seed: of all chance.
         world: bodies and floor.
     """
@@ -50,6 +54,8 @@ class Search:
     enough: float = 3.7
     kick_m_s: float = 0.5
     fourier: bool = False
+    walk: bool = False
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     seed: int = 0
     world: World = field(default_factory=World)
 
@@ -57,6 +63,9 @@ class Search:
         """Refuse what cannot be."""
         if self.generations < 1 or self.population < 4 or not self.seconds > 0 or not self.sigma > 0:
             raise ConfigError("gait search: at least 1 generation and 4 candidates, and positive seconds and sigma")
+        strange = sorted(set(self.bounds) - set(NAMES))
+        if strange:
+            raise ConfigError(f"gait search: no gait parameter: {', '.join(strange)}")
 
 
 def climb(start: Float64, speed: float, search: Search, state: Path | None = None, watch: Watch | None = None) -> Float64:
@@ -65,6 +74,7 @@ def climb(start: Float64, speed: float, search: Search, state: Path | None = Non
     With `state` every generation is saved, and a search that was interrupted goes on from there.
     """
     rng = np.random.default_rng(np.random.SeedSequence((search.seed, round(1000 * speed))))
+    low, high = _box(search.bounds)
     free = np.arange(len(NAMES) if search.fourier else _SINE)
     cma = Cma(np.zeros(len(free)), search.sigma, search.population, rng)
     history: list[float] = []
@@ -77,9 +87,9 @@ def climb(start: Float64, speed: float, search: Search, state: Path | None = Non
         steps = cma.ask()
         tried = np.tile(start, (search.population, 1))
         tried[:, free] += steps * SCALE[free]
-        p = np.repeat(np.clip(tried, LOW, HIGH), SCENARIOS, axis=0)
+        p = np.repeat(np.clip(tried, low, high), SCENARIOS, axis=0)
         seed = int(rng.integers(2**31))
-        outcome = attempt(p, speed, search.world, seed, search.seconds, search.kick_m_s)
+        outcome = attempt(p, speed, search.world, seed, search.seconds, search.kick_m_s, search.walk)
         runs = outcome.fitness.reshape(-1, SCENARIOS)
         fitness = 0.5 * runs.mean(axis=1) + 0.5 * runs.min(axis=1) - _NEAR * (steps**2).mean(axis=1)
         cma.tell(fitness)
@@ -94,8 +104,16 @@ def climb(start: Float64, speed: float, search: Search, state: Path | None = Non
             watch(len(history) / search.generations, text)
     found = start.copy()
     found[free] += cma.mean * SCALE[free]
-    result: Float64 = np.clip(found, LOW, HIGH)
+    result: Float64 = np.clip(found, low, high)
     return result
+
+
+def _box(bounds: Mapping[str, tuple[float, float]]) -> tuple[Float64, Float64]:
+    """Lower and upper ends of all parameters."""
+    low, high = LOW.copy(), HIGH.copy()
+    for name, (a, b) in bounds.items():
+        low[INDEX[name]], high[INDEX[name]] = a, b
+    return low, high
 
 
 def _enough(history: Sequence[float], enough: float) -> bool:

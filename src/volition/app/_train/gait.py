@@ -29,6 +29,7 @@ class Gait:
         sigma: first step, in units of each parameter's scale.
         kick_m_s: greatest kick in each direction.
         fourier: search the Fourier terms, too (fast gaits need them).
+        walk: search a walk: one foot always on the ground, softly, with the stride and duty factor of a person.
         seed: of all random numbers.
         threads: cores for the physics.
         output: folder; by default gaits/FIT-LIMITS.
@@ -45,6 +46,7 @@ class Gait:
     sigma: float = 0.3
     kick_m_s: float = 0.5
     fourier: bool = False
+    walk: bool = False
     seed: int = 0
     threads: int = 1
     output: Path | None = None
@@ -67,7 +69,7 @@ def main(options: Gait) -> int:
     from volition._whole import write_whole
     from volition.effector._legs_pilot import Library
     from volition.train._gait_herd import World
-    from volition.train.gait import Search, bounded, ladder, library
+    from volition.train.gait import WALKING, Search, bounded, ladder, library
 
     folder = options.output or Path("gaits") / f"{options.fit}-{options.limits}"
     writable_parent(folder / "gaits.json", "--output")
@@ -83,7 +85,16 @@ def main(options: Gait) -> int:
     world = World(fit=options.fit, limits=options.limits, threads=options.threads)
     o = options
     search = Search(
-        o.generations, o.population, o.seconds, o.sigma, kick_m_s=o.kick_m_s, fourier=o.fourier, seed=o.seed, world=world
+        o.generations,
+        o.population,
+        o.seconds,
+        o.sigma,
+        kick_m_s=o.kick_m_s,
+        fourier=o.fourier,
+        walk=o.walk,
+        bounds=WALKING if o.walk else {},
+        seed=o.seed,
+        world=world,
     )
     line = Line()
     try:
