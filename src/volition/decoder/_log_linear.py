@@ -4,8 +4,7 @@
 
 with v the movement meant, over full speed. The belief about one channel's theta is N(mean, precision^-1); a batch of bins
 with known phi makes of it the posterior by Laplace's method, as the adaptive point-process filter does bin by bin (Eden et
-al. 2004, Neural Computation 16:971). Between batches the belief widens: units drift. A channel whose batch is far better
-told by a unit nobody knows than by the one that was there has exchanged it (ratio of the evidences, MacKay 1992).
+al. 2004, Neural Computation 16:971). Between batches the belief widens: units drift.
 """
 
 from __future__ import annotations
@@ -70,8 +69,8 @@ class Belief:
         covariance[:, i, i] += sd**2
         return Belief(self.mean, np.linalg.inv(covariance))
 
-    def learn(self, batch: Batch, trust: Float64, start: Float64 | None = None) -> tuple[Belief, Float64]:
-        """The posterior after a batch, and the logarithm of its evidence `[channels]`.
+    def learn(self, batch: Batch, trust: Float64, start: Float64 | None = None) -> Belief:
+        """The posterior after a batch.
 
         Args:
             batch: what was seen.
@@ -99,17 +98,4 @@ class Belief:
             mean += step
             if np.abs(step).max(initial=0.0) < _NEAR:
                 break
-        log_rate = np.minimum(phi @ mean, CEILING)
-        expected = np.exp(log_rate) if batch.missing is None else np.where(batch.missing, 0.0, np.exp(log_rate))
-        off = mean - self.mean
-        fit = trust * (batch.weight @ (counts * log_rate - expected)) - 0.5 * np.einsum(
-            "ic,cij,jc->c", off, self.precision, off
-        )
-        sure = np.linalg.slogdet(self.precision)[1] - np.linalg.slogdet(precision)[1]
-        return Belief(mean, precision), fit + 0.5 * sure
-
-    def exchanged(self, other: Belief, where: Bool) -> Belief:
-        """Another belief about some of the channels, `where` `[channels]`."""
-        return Belief(
-            np.where(where, other.mean, self.mean), np.where(where[:, None, None], other.precision, self.precision)
-        )
+        return Belief(mean, precision)

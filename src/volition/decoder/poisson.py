@@ -13,7 +13,7 @@ How it learns on depends on what the loop tells it (`LoopConfig.adapt`):
     supervised   every bin is labelled
 
 In both, labelled bins are learnt in batches by a Bayesian update of every channel's tuning, which between batches and over
-night is believed to have drifted; a channel that speaks like another unit is learnt anew.
+night is believed to have drifted.
 """
 
 from __future__ import annotations
@@ -64,8 +64,6 @@ class PoissonConfig:
         depth_sd: of each part of the tuning.
         night_rate_sd: of a log-rate about its usual value, from session to session.
         night_depth_sd: of each part of the tuning, from session to session.
-        swap: chance that a channel exchanged its unit since the last batch. Labels are not all right, so that it is believed
-            to be less likely than it is.
     """
 
     factors: int = 8
@@ -82,8 +80,7 @@ class PoissonConfig:
     rate_sd: float = 0.12
     depth_sd: float = 0.02
     night_rate_sd: float = 0.35
-    night_depth_sd: float = 0.1
-    swap: float = 1e-3
+    night_depth_sd: float = 0.15
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -95,8 +92,6 @@ class PoissonConfig:
         for name in ("acceleration", "react_s", "rate_sd", "depth_sd", "night_rate_sd", "night_depth_sd"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"poisson: {name} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.swap < 1:
-            raise ConfigError(f"poisson: swap must lie in 0..1, got {self.swap}")
 
 
 class Poisson:
@@ -118,7 +113,6 @@ class Poisson:
         self.config = config or PoissonConfig()
         self.spec = Spec()
         self.fitted = False
-        self.exchanged = 0
         self._setup = Setup()
         self._features = self._outputs = 0
         self._clicks: list[int] = []
@@ -176,9 +170,9 @@ class Poisson:
         seen = np.full(self._features, len(x)) if mask is None else (~mask).sum(0)
         belief = Belief.none(phi.shape[1], x.sum(0) / np.maximum(seen, 1))
         batch, poisson = Batch(phi, x, mask, np.ones(len(x))), np.ones(self._features)
-        first, _ = belief.learn(batch, poisson)
+        first = belief.learn(batch, poisson)
         common = self._noise(first.mean, batch)
-        wary, _ = belief.learn(batch, common.trust, first.mean)
+        wary = belief.learn(batch, common.trust, first.mean)
         # How sure it is follows from the noise there is; the mean is the Poisson one, or few presses would teach no click.
         belief = Belief(first.mean, wary.precision)
         follows = past[1:] > 1
@@ -249,18 +243,12 @@ class Poisson:
         drift = math.sqrt(minutes) * np.array([c.rate_sd, *[c.depth_sd] * parts])
         if self._slept:
             drift, self._slept = np.array([c.night_rate_sd, *[c.night_depth_sd] * parts]), False
-        now, evidence = self._belief.widened(drift).learn(batch, old.trust)
-        unknown, other = Belief.none(len(drift), np.exp(self._belief.mean[0])).learn(batch, old.trust)
-        swapped = other + math.log(c.swap) > evidence
-        self.exchanged += int(swapped.sum())
-        self._belief = now.exchanged(unknown, swapped)
+        self._belief = self._belief.widened(drift).learn(batch, old.trust)
         self._day += len(batch.phi)
         share = len(batch.phi) / (self._day + self._bins(_DAY_S))
-        self._usual = np.where(swapped, self._belief.mean[0], self._usual + share * (self._belief.mean[0] - self._usual))
-        m, loadings = old.moves, old.loadings
-        if swapped.any():
-            loadings = np.where(swapped[:, None], 0.0, loadings)
-        noise = _common_noise.Common(loadings, old.keep[m:], old.trust)
+        self._usual = self._usual + share * (self._belief.mean[0] - self._usual)
+        m = old.moves
+        noise = _common_noise.Common(old.loadings, old.keep[m:], old.trust)
         if self._recent.since >= self._bins(c.recent_s):
             noise = self._noise(self._belief.mean, self._recent.all())
             self._recent.since = 0
