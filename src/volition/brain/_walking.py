@@ -18,11 +18,6 @@ from volition.signal import NS_PER_MS, NS_PER_S, View
 from volition.stage import Setup
 
 _FASTEST_M_S = 20.0  # a goal that moves faster is another goal
-_BRAKES_M_S2 = 1.0  # how fast it knows its legs to come to a stand
-_STILL, _MOST_AGAINST = (
-    0.1,
-    0.4,
-)  # m/s or rad/s that is not noticed; share of full effort that is pushed against it (assumptions)
 _WATCHES_MS = 300.0  # in which it sees how a goal moves (assumption)
 AXES = {"walk.x": 0, "walk.y": 1, "walk.turn": 2}
 
@@ -40,8 +35,6 @@ class WalkingConfig:
             learnt about legs that lag by half a second and brake with about 1 m/s²).
         follow_s: behind a goal that moves, the distance too much or too little is made up in this time, s (assumption;
             people who walk behind others match their speed: Rio et al. 2014, J Vis 14(2):4).
-        halt_s: who wants to stand and sees the body go or turn on pushes against it, by what is seen over this time, s
-            (assumption; what is decoded at rest is seldom nil).
     """
 
     walk_m_s: float = 1.3
@@ -49,7 +42,6 @@ class WalkingConfig:
     turn_s: float = 0.7
     stop_s: float = 2.0
     follow_s: float = 1.5
-    halt_s: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -57,7 +49,7 @@ class WalkingConfig:
         Raises:
             ConfigError: a value is not positive.
         """
-        for name in ("walk_m_s", "turn_rad_s", "turn_s", "stop_s", "follow_s", "halt_s"):
+        for name in ("walk_m_s", "turn_rad_s", "turn_s", "stop_s", "follow_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"person: {name} must be positive, got {getattr(self, name)}")
 
@@ -95,7 +87,6 @@ class Walking:
         self._shown: tuple[int, float, float] | None = None
         self._goes, self._fresh = (0.0, 0.0), min(1.0, bin_ms / _WATCHES_MS)
         self._ahead_s = bins * self._dt
-        self._against, self._still_going = [0.0, 0.0], 0.0
         # Full effort is the fastest that it means to go, whatever the body could do; the encoder counts in the body's speed.
         self._effort = (setup.max_speed / self._speed, 1.0, setup.max_speed / config.turn_rad_s)
         self.believed = [0.0] * len(axes)
@@ -143,28 +134,12 @@ class Walking:
         c, speed = self._config, self._speed
         if view.goal.stop:
             if distance <= 0.5 * view.goal.radius:
-                return self._halt(view)
+                return 0.0, 0.0
             speed = min(speed, distance / c.stop_s)
         elif any(self._goes):
             speed = min(speed, max(0.0, math.hypot(*self._goes) + (distance - view.goal.radius) / c.follow_s))
-        self._against, self._still_going = [0.0, 0.0], math.inf
         turn = min(c.turn_rad_s, max(-c.turn_rad_s, bearing / c.turn_s))
         return speed * max(0.0, math.cos(bearing)) ** 2, turn
-
-    def _halt(self, view: View) -> tuple[float, float]:
-        """Standing: nothing is meant, or the opposite of what the body does that braking does not explain."""
-        body = view.body
-        heading = float(body.joint_position[0]) if body.joint_position.size else 0.0
-        vx, vy = body.velocity.tolist()[:2]
-        goes = vx * math.cos(heading) + vy * math.sin(heading)
-        turns = float(body.joint_velocity[0]) if body.joint_velocity.size else 0.0
-        self._still_going = max(0.0, min(self._still_going, abs(goes)) - _BRAKES_M_S2 * self._dt)
-        beyond = math.copysign(max(0.0, abs(goes) - self._still_going), goes)
-        share, most = self._dt / self._config.halt_s, (_MOST_AGAINST * self._speed, _MOST_AGAINST * self._config.turn_rad_s)
-        for i, excess in enumerate((beyond, turns)):
-            if abs(excess) > _STILL:
-                self._against[i] = min(most[i], max(-most[i], self._against[i] - share * excess))
-        return self._against[0], self._against[1]
 
     def effort(self, meant: list[float]) -> list[float]:
         """What the encoder gets: each axis over the fastest that is meant on it, times the body's full speed."""
