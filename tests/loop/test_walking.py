@@ -10,9 +10,9 @@ from volition.loop.loop import Loop
 
 def test_a_loop_walks_over_rough_ground_when_the_computer_helps_and_its_report_tells_what_it_cost():
     """Full assist: the task's own aim goes through shaping, gait and physics, at 200 Hz beside bins of 50 Hz."""
-    task = ("terrain", {"distance_m": 3.0})
+    task = ("terrain", {"kind": "slopes", "distance_m": 3.0})
     loop = Loop("person", "ideal", "still", "legs", "silent", task, config=LoopConfig(assist=1.0), seed=1)
-    assert loop.setup.ground == "mixed"
+    assert loop.setup.ground == "slopes"
     loop.advance(0.5)
     assert loop.effector.figures()["electric_j"] > 0
     report = loop.run(6.0)
