@@ -200,6 +200,21 @@ class Trainable(Protocol):
 
 
 @runtime_checkable
+class Calibrated(Protocol):
+    """A decoder that learns otherwise for control in the loop than from a recording, where open-loop R² is what counts."""
+
+    def calibrate(
+        self,
+        X: NDArray[Any],
+        mask: Bool | None,
+        y: NDArray[Any],
+        segments: NDArray[Any] | None = None,
+    ) -> Any:
+        """As `Trainable.fit`, of data that a calibration in the loop has collected. Returns self."""
+        ...
+
+
+@runtime_checkable
 class Placed(Protocol):
     """A decoder that is told where the body is, whatever else it may know: a clinic knows where its own cursor is.
 

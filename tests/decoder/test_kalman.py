@@ -177,6 +177,21 @@ def test_leading_activity_is_found():
     assert decoder.chosen["lead"] == 2
 
 
+def test_in_the_loop_it_smooths_as_little_as_is_offered():
+    X, y, _ = simulated(1200, noise=1.0)
+    offered = {"orders": (1, 2, 3, 4), "leads": (1, 2), "shrinkages": (0.1, 1.0), "noises": (2.0, 8.0)}
+    for control in (True, False):
+        decoder = Kalman(KalmanConfig(**offered, control=control))
+        decoder.prepare(SETUP)
+        freely = decoder.fit(X[2:], None, y[:-2]).chosen
+        assert freely["lead"] == 2
+        found = decoder.calibrate(X[2:], None, y[:-2]).chosen
+        if control:
+            assert (found["lead"], found["order"], found["noise"]) == (1, 2, 2.0)
+        else:
+            assert found == freely
+
+
 def test_constant_columns_silent_and_dead_channels():
     X, y, _ = simulated(600)
     X[:, 2] = 0  # silent

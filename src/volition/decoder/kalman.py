@@ -13,7 +13,7 @@ missing are left out exactly. The gains are worked out once for each way that ch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class KalmanConfig:
             the inverse).
         penalty: ridge on C, in bins.
         folds: chronological blocks of the inner validation.
+        control: what is fitted in the loop smooths as little as is offered: the smallest order, lead and noise. R² in open
+            loop, by which all is chosen on a recording, likes more of it than control does.
     """
 
     orders: tuple[int, ...] = (1, 2, 3, 4, 6)
@@ -61,6 +63,7 @@ class KalmanConfig:
     noises: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     penalty: float = 1.0
     folds: int = 4
+    control: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -74,6 +77,12 @@ class KalmanConfig:
             raise ConfigError(f"noises must be positive, got {self.noises}")
         if not 0 < self.penalty < np.inf or self.folds < 2:
             raise ConfigError("penalty must be positive and folds at least 2")
+
+    def least(self) -> KalmanConfig:
+        """The same with the smallest lead, order and noise alone; the shrinkage is still to be chosen."""
+        lead = min(self.leads)
+        order = min(order for order in self.orders if order > lead)
+        return replace(self, orders=(order,), leads=(lead,), noises=(min(self.noises),))
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,19 @@ class Kalman:
         Raises:
             InputError: shapes that do not fit, too few bins, values that are not finite.
         """
+        return self._fit(self.config, X, mask, y, segments)
+
+    def calibrate(self, X: NDArray[Any], mask: Bool | None, y: NDArray[Any], segments: NDArray[Any] | None = None) -> Kalman:
+        """Fit on what was collected in the loop, for control; see `KalmanConfig.control`.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        return self._fit(self.config.least() if self.config.control else self.config, X, mask, y, segments)
+
+    def _fit(
+        self, c: KalmanConfig, X: NDArray[Any], mask: Bool | None, y: NDArray[Any], segments: NDArray[Any] | None
+    ) -> Kalman:
         x, mask, y, past = training(X, mask, y, segments, self._features, self._outputs)
         xs, ys = Scale.of(x, mask), Scale.of(y)
         z, target = xs.apply(x, mask), (y / ys.sd)[:, ys.live]  # not centred: what is meant returns to rest, not to the mean
@@ -129,7 +151,7 @@ class Kalman:
         if k == 0 or not xs.live.any():
             self.chosen, self.validation = {}, float("nan")
             return self._take({**arrays, "y_mean": ys.mean, **_nothing(self._features, k)})
-        choice, self.validation = self._choose(z, mask, target, past)
+        choice, self.validation = self._choose(c, z, mask, target, past)
         m, C, noise, mean = _parts(z, mask, target, past, (choice.lead, choice.order), self.config.penalty)
         V = noise.precision(choice.shrinkage) / choice.noise
         live = xs.live / xs.sd  # back to counts: x = mean + sd z; a silent channel carries nothing
@@ -138,9 +160,10 @@ class Kalman:
         learnt = {"A": m.A, "W": m.W, "S": m.S, "C": C, "V": V, "scale": live, "lead": np.array(choice.lead)}
         return self._take({**arrays, **learnt})
 
-    def _choose(self, z: Float64, mask: Bool | None, y: Float64, past: NDArray[Any]) -> tuple[_Choice, float]:
+    def _choose(
+        self, c: KalmanConfig, z: Float64, mask: Bool | None, y: Float64, past: NDArray[Any]
+    ) -> tuple[_Choice, float]:
         """The best candidate by R² on held-out blocks; for many channels first lead and order, then the noise."""
-        c = self.config
         pairs = [(lead, order) for order in c.orders for lead in c.leads if lead < order]
         noises = [(a, f) for a in c.shrinkages for f in c.noises]
         if len(pairs) * len(noises) == 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from volition.errors import ConfigError
-from volition.stage import Placed, Trainable
+from volition.stage import Calibrated, Placed, Trainable
 
 if TYPE_CHECKING:
     from volition.loop.loop import Loop
@@ -57,7 +57,7 @@ def collect(loop: Loop, on: bool) -> None:
 
 
 def fit(loop: Loop) -> None:
-    """Fit the decoder on all that was collected.
+    """Fit the decoder on all that was collected, for control where it can tell that from accuracy.
 
     Raises:
         ConfigError: nothing was.
@@ -67,6 +67,8 @@ def fit(loop: Loop) -> None:
     x, mask, y, segments, places = (np.stack(column) for column in zip(*loop._collected, strict=True))
     if isinstance(loop.decoder, Placed):
         loop.decoder.fit(x, mask, y, segments, places)
+    elif isinstance(loop.decoder, Calibrated):
+        loop.decoder.calibrate(x, mask, y, segments)
     elif isinstance(loop.decoder, Trainable):
         loop.decoder.fit(x, mask, y, segments)
     loop.decoder.reset()

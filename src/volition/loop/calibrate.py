@@ -5,7 +5,7 @@
    people make up for the delay of what they see, to the goal that was lit a reaction time ago (the person's declared visual
    delay: nobody steers to a target not seen yet). The computer's help goes to that goal, too, or for the first moments of a
    trial it would move against the person. A clinic knows all that; the true intent of the simulated person is never used.
-2. *Fit* the decoder on it.
+2. *Fit* the decoder on it, for control (`stage.Calibrated`) where it can tell that from accuracy.
 3. *Fade*: blocks with less and less assist, refitting after each on everything collected so far. Labels point from where
    the body is to the goal, not along the decoded movement: the intention correction of ReFIT (Gilja et al. 2012); the
    fading assist follows Velliste et al. 2008 and Collinger et al. 2013.
@@ -35,9 +35,9 @@ class Calibration:
         block_s: length of each of these, s.
     """
 
-    observe_s: float = 40.0
-    assist: tuple[float, ...] = (0.5, 0.0)
-    block_s: float = 20.0
+    observe_s: float = 60.0
+    assist: tuple[float, ...] = (0.5, 0.25, 0.0)
+    block_s: float = 30.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -22,7 +22,7 @@ _MOUSE = (8.0, 12.0)  # bit/s of able people with a mouse: where the same person
 _GOAL = 10.0
 _ASSISTED_M = 0.05 / 0.3  # length of the ideal user's slow zone per full speed, s
 # Control, not open-loop R2, chose a short state and little smoothing: see docs/decisions/0009.
-_KALMAN = ("kalman", KalmanConfig(orders=(1,), leads=(0,), shrinkages=(0.1, 0.3), noises=(1.0, 2.0)))
+_KALMAN = ("kalman", KalmanConfig(orders=(1,), leads=(0,), shrinkages=(0.1, 0.3), noises=(1.0, 2.0), control=False))
 
 
 @dataclass(frozen=True)
