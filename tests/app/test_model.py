@@ -95,8 +95,9 @@ def test_a_spec_that_is_no_json_is_refused(folder):
 
 def test_a_run_keeps_what_it_learnt_and_another_uses_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    short = ["--set", "calibration.observe_s=20", "--set", "calibration.assist=[]"]
+    short = ["--set", "calibration.observe_s=20", "calibration.assist=[]"]
     assert cli.main(["run", "--seconds", "2", "--output", "a", *short]) == 0
+    assert not Path("a/adapted").exists()  # nothing was
     assert cli.main(["run", "--seconds", "2", "--output", "b", "--model", "a/model"]) == 0
     assert not Path("b/model").exists()
     assert cli.main(["replay", "b"]) == 0
@@ -112,3 +113,14 @@ def test_a_run_keeps_what_it_learnt_and_another_uses_it(tmp_path, monkeypatch, c
         assert cli.main(["run", "--model", "a/model", *args, "--output", "d"]) == 2
         assert said in capsys.readouterr().err
     assert not Path("d").exists()
+
+
+def test_what_was_adapted_in_a_run_is_kept_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    how = ["--channel", "utah96", "--decoder", "refit", "--set", "calibration.observe_s=8", "calibration.assist=[]"]
+    adapting = ["loop.adapt=supervised", "decoder.refit_s=1"]
+    assert cli.main(["run", "--seconds", "3", "--output", "a", *how, *adapting]) == 0
+    fitted, adapted = (_model.load(Path("a") / name)[1].arrays() for name in ("model", "adapted"))
+    assert int(fitted["refits"]) == 0
+    assert int(adapted["refits"]) == 3  # one a second
+    assert cli.main(["run", "--seconds", "1", "--model", "a/adapted", "--output", "b"]) == 0

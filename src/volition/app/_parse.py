@@ -13,6 +13,7 @@ from volition.errors import ConfigError
 _SIDE = re.compile(r"^[|\u2502\s]+|[|\u2502\s]+$")  # of the box that tyro draws, in ASCII or Unicode
 _RULE = re.compile(r"^[-\u2500]{3,}$|^[+\u2500-\u257f].*")  # a rule in it, its top with the title, its bottom
 _UNION = re.compile(r"no type matching \{None\}\|(\w+) could be instantiated from \[(.*?)\].*")
+_ASSIGNED = re.compile(r"^[\w.-]+=")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -37,6 +38,20 @@ def _one_line(box: str, prog: str) -> str:
     return f"{words.rstrip('.')}; see {prog} --help"
 
 
+def _spread(args: Sequence[str]) -> list[str]:
+    """`--set a=1 b=2` as `--set a=1 --set b=2`.
+
+    >>> _spread(["x", "--set", "a=1", "b.c=2", "--seed", "3"])
+    ['x', '--set', 'a=1', '--set', 'b.c=2', '--seed', '3']
+    """
+    out: list[str] = []
+    for word in args:
+        if len(out) > 1 and out[-2] == "--set" and _ASSIGNED.match(word) and not word.startswith("-"):
+            out.append("--set")
+        out.append(word)
+    return out
+
+
 def parse(options: Any, prog: str, description: str, args: Sequence[str]) -> Any:
     """An instance of `options` from the command line.
 
@@ -54,7 +69,7 @@ def parse(options: Any, prog: str, description: str, args: Sequence[str]) -> Any
     caught = io.StringIO()
     try:
         with contextlib.redirect_stderr(caught):
-            return tyro.cli(options, prog=prog, description=description, args=list(args))
+            return tyro.cli(options, prog=prog, description=description, args=_spread(args))
     except SystemExit as stop:
         if stop.code in (0, None):
             raise

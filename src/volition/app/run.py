@@ -19,9 +19,9 @@ from volition.app._interrupt import Interrupt
 from volition.app._output import save, this_command, writable_parent, write_whole
 from volition.app._viewer import CALIBRATION_SPEED, Viewer, announce, opened
 from volition.errors import ConfigError
-from volition.stage import KINDS, Saveable
+from volition.stage import KINDS, Adaptive, Saveable
 
-TOML, MODEL = "run.toml", "model"
+TOML, MODEL, ADAPTED = "run.toml", "model", "adapted"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
         effector: the body.
         feedback: how touch becomes stimulation.
         task: what the person tries to do.
-        set: one field of the configuration, as in `--set task.layout=webgrid`; may be given again.
+        set: fields of the configuration, as in `--set task.layout=webgrid task.rows=8`; may be given again.
         seconds: length of the run after calibration, s; by default 30, or to the end of a recording that thinks.
         seed: of all random numbers.
         oracle: the true intent goes straight to the body: an upper bound, never a result.
@@ -181,7 +181,7 @@ def _sender(loop: Any, name: str | None) -> Callable[[Any], None]:
 
 
 def _save_model(loop: Any, config: RunConfig, folder: Path) -> None:
-    """Keep what was learnt in this run, for `--model`."""
+    """Keep what was learnt or adapted in this run, for `--model`."""
     if isinstance(loop.decoder, Saveable):
         setup, (name, _) = loop.setup, config.stages["decoder"]
         brain, brain_config = config.stages["brain"]
@@ -193,7 +193,7 @@ def _save_model(loop: Any, config: RunConfig, folder: Path) -> None:
             "seed": config.seed,
             "command": this_command(),
         }
-        _model.save(folder / MODEL, name, loop.decoder, setup.features, setup.intent, setup.bin_ns, trained)
+        _model.save(folder, name, loop.decoder, setup.features, setup.intent, setup.bin_ns, trained)
 
 
 def _said_of_stream(brain: Any) -> None:
@@ -224,7 +224,8 @@ def execute(
 ) -> tuple[Any, dict[str, float]]:
     """Calibrate and run; returns the report, and what a recorded brain allows to score.
 
-    The run is kept in `folder`, also when it is interrupted.
+    The run is kept in `folder`, also when it is interrupted; a decoder that has adapted also as it was at the end, in
+    `folder/adapted`.
 
     Raises:
         KeyboardInterrupt: it was; the message says what was kept.
@@ -251,10 +252,12 @@ def execute(
                     _expect(view, config.calibration.seconds, CALIBRATION_SPEED)
                     loop.calibrate(config.calibration, show)
                 if learns:
-                    _save_model(loop, config, folder)
+                    _save_model(loop, config, folder / MODEL)
                 _expect(view, seconds, 1.0)
                 spent = view.cost_s if view else 0.0
                 report = loop.run(seconds, watch)
+                if loop.config.adapt != "off" and isinstance(loop.decoder, Adaptive):
+                    _save_model(loop, config, folder / ADAPTED)
             if view:  # the loop did not wait for the eye: what the viewer took is none of its time
                 report = replace(report, wall_s=report.wall_s - (view.cost_s - spent))
             _said_of_stream(loop.brain)
