@@ -11,7 +11,7 @@ from volition.train._gait_herd import World
 from volition.train._gait_trial import attempt
 from volition.train.gait import Search, bounded, climb, ladder, library
 
-SMALL = Search(generations=3, population=4, seconds=0.6, seed=7)
+SMALL = Search(generations=3, population=4, seconds=0.35, seed=7)
 
 
 def test_a_gait_that_walks_is_fitter_than_one_with_stiff_legs():
@@ -27,7 +27,7 @@ def test_a_gait_that_walks_is_fitter_than_one_with_stiff_legs():
 def test_a_rung_that_was_interrupted_goes_on_to_the_same_end(tmp_path):
     whole = climb(START, 1.0, SMALL)
     state = tmp_path / "rung.npz"
-    climb(START, 1.0, Search(generations=1, population=4, seconds=0.6, seed=7), state)
+    climb(START, 1.0, Search(generations=1, population=4, seconds=0.35, seed=7), state)
     texts = []
     resumed = climb(START, 1.0, SMALL, state, lambda share, text: texts.append((share, text)))
     assert (resumed == whole).all()
@@ -81,5 +81,5 @@ def test_a_search_keeps_within_its_own_bounds_and_no_other_name_is_one():
 
 def test_who_shall_walk_pays_for_the_time_in_the_air():
     running = np.repeat([Library.shipped("robot", "stated").at(np.array([3.0]))[0]], 4, axis=0)
-    free, walking = (attempt(running, 3.0, World(), 1, 1.0, walk=walk).fitness for walk in (False, True))
+    free, walking = (attempt(running, 3.0, World(), 1, 0.6, walk=walk).fitness for walk in (False, True))
     assert (walking < free - 0.3).all()

@@ -135,8 +135,7 @@ class Gait:
         brakes = self._asked - vx > 0.3
         small = np.abs(wrong) < np.maximum(1.0, 0.25 * np.abs(vx))
         self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(small, _TRIM * wrong, 0.0))
-        most = np.maximum(_MOST_TRIM, 0.15 * np.abs(vx))
-        self._trim = np.clip(self._trim, -most, most)
+        self._trim = np.clip(self._trim, -_MOST_TRIM, _MOST_TRIM)
         vx, vy = vx + self._trim[0], vy + self._trim[1]
         self.heading += turn * dt
         off_course = np.clip(np.remainder(self.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
