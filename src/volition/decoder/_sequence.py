@@ -155,7 +155,8 @@ class Scale:
 
     def apply(self, values: Float64, missing: Bool | None = None) -> Float64:
         """Standardised; 0 (the mean) where missing and in columns that never varied."""
-        z = (values - self.mean) / self.sd
+        z = values - self.mean
+        z /= self.sd
         z[:, ~self.live] = 0.0
         if missing is not None:
             z[missing] = 0.0

@@ -60,14 +60,18 @@ def fit_movement(S: Float64, rows: Ints, past: Ints, k: int) -> Movement:
 
 def fit_tuning(Z: Float64, missing: Bool | None, S: Float64, rows: Ints, penalty: float) -> tuple[Float64, Float64]:
     """`C` `[channels, n]` by ridge, and the residuals `[rows, channels]`; missing entries (0 in `Z`) weigh nothing."""
-    z = Z[rows]
+    z = Z if len(rows) == len(Z) else Z[rows]  # long recordings of many channels: no copy that need not be
     C = np.asarray(np.linalg.solve(S.T @ S + penalty * np.eye(S.shape[1]), S.T @ z).T, np.float64)
-    if missing is None:
-        return C, z - S @ C.T
-    seen = ~missing[rows]
-    share = np.maximum(seen.mean(0), 1 / len(rows))
-    C = C / share[:, None]
-    return C, np.where(seen, z - S @ C.T, 0.0) / np.sqrt(share)
+    if missing is not None:
+        gone = missing[rows]
+        share = np.maximum(1 - gone.mean(0), 1 / len(rows))
+        C = C / share[:, None]
+    residual: Float64 = S @ C.T
+    np.subtract(z, residual, out=residual)
+    if missing is not None:
+        residual[gone] = 0.0
+        residual /= np.sqrt(share)
+    return C, residual
 
 
 class Noise:

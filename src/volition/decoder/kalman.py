@@ -145,6 +145,7 @@ class Kalman:
         x, mask, y, past = training(X, mask, y, segments, self._features, self._outputs)
         xs, ys = Scale.of(x, mask), Scale.of(y)
         z, target = xs.apply(x, mask), (y / ys.sd)[:, ys.live]  # not centred: what is meant returns to rest, not to the mean
+        del x  # a float64 of everything
         rest = np.where(ys.live, 0.0, ys.mean)
         arrays: dict[str, NDArray[Any]] = {"mean": xs.mean, "y_mean": rest, "y_sd": ys.sd, "y_live": ys.live}
         k = target.shape[1]
