@@ -24,6 +24,6 @@ def test_the_person_alone_is_as_fast_as_a_hand_with_a_mouse(select):
 
 
 def test_a_calibrated_person_selects():
-    score = webgrid.run("utah_m1", "poisson", 100, 40.0, Calibration(40.0, (0.5, 0.0), 30.0))
+    score = webgrid.run("utah_m1", "poisson", 100, 30.0, Calibration(40.0, (0.25,), 20.0))
     assert score["correct"] > score["incorrect"]
     assert score["correct"] >= 4

@@ -15,7 +15,7 @@ SHORT = Calibration(observe_s=12.0, assist=(0.0,), block_s=8.0)
 
 
 def lived(**how):
-    return live_through("adaptive", days=2, warm_s=7.0, run_s=6.0, calibration=SHORT, seed=1, **how)
+    return live_through("adaptive", days=2, warm_s=4.0, run_s=4.0, calibration=SHORT, seed=1, **how)
 
 
 def test_shares_and_correlation():
@@ -33,7 +33,7 @@ def test_shares_and_correlation():
 def test_days_repeat_to_the_bit_and_adapting_changes_them():
     first, again, fixed = lived(), lived(), lived(adapt="off")
     assert first == again
-    assert first.bit_rate != fixed.bit_rate or first.drift != fixed.drift
+    assert first != fixed
     assert len(first.bit_rate) == len(first.drift) == 2
     assert np.isfinite(first.drift).all()
 
