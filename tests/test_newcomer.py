@@ -35,7 +35,7 @@ def test_from_an_empty_folder_to_a_decoder_of_ones_own(tmp_path):
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
 
-    shown = done(clone, "make", "demo")
+    shown = done(clone, "make", "demo", "ARGS=--seconds 30")
     rows = dict(re.findall(r"^(kalman|random|oracle) +(\d+)%", shown, re.MULTILINE))
     assert int(rows["random"]) <= 20
     assert min(int(rows["kalman"]), int(rows["oracle"])) >= 60

@@ -34,6 +34,7 @@ _SHORT = {
 }
 _FIGURES = ("success", "success_low", "success_high", *_SHORT.values())
 _CHOSEN = ("channel", "decoder", "effector", "feedback", "task")
+_CALIBRATION = 40.0, (0.5, 0.25, 0.0), 20.0  # shorter than the default: enough for 1,024 channels, and somebody waits
 _PERSONS = 10
 _WATCH_RUN = 4.0  # most simulated seconds a second in the terminal; the page shows real time
 
@@ -124,7 +125,7 @@ def _perform(options: Demo, loop: Loop, view: View | None, check: Callable[[], N
     from volition.loop.calibrate import Calibration
     from volition.view._gather import Gather
 
-    how = Calibration()
+    how = Calibration(*_CALIBRATION)
     look: Gather | View = view or Gather()
 
     def watch(loop: Loop) -> None:
