@@ -112,6 +112,12 @@ def test_a_blow_while_standing_is_caught_by_a_step():
     assert np.hypot(*states[-1].velocity) < 0.3
 
 
+def test_a_fast_gait_is_told_more_than_is_wanted():
+    gaits = [{"speed": 0, "values": {}}, {"speed": 3, "values": {}}, {"speed": 7, "told": 8, "values": {}}]
+    library = Library.parse(json.dumps({"gaits": gaits}), "x")
+    assert library.ask(np.array([-0.4, 2.0, 3.0, 5.0, 7.0])) == pytest.approx([-0.4, 2.0, 3.0, 5.5, 8.0])
+
+
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("limits", LIMITS)
 def test_gaits_of_every_fit_are_shipped(fit, limits):

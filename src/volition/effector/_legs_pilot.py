@@ -35,11 +35,14 @@ class Library:
         speeds: rising, m/s `[k]`.
         values: `[k, len(NAMES)]`.
         about: how they were made.
+        told: speed that the law is told for a command of each of `speeds`, m/s; by default that speed itself. A fast
+            gait runs slower than it is told, and only up to a bound is that made good by the slow integral.
     """
 
     speeds: Float64
     values: Float64
     about: Mapping[str, Any]
+    told: Float64 | None = None
 
     def at(self, speed: Float64) -> Float64:
         """Parameters at speeds `[n]`, on straight lines between the gaits: `[n, len(NAMES)]`."""
@@ -50,6 +53,13 @@ class Library:
         share = np.clip((speed - self.speeds[k]) / (self.speeds[k + 1] - self.speeds[k]), 0, 1)[:, None]
         found: Float64 = (1 - share) * self.values[k] + share * self.values[k + 1]
         return found
+
+    def ask(self, speed: Float64) -> Float64:
+        """What the law is told for commands `[n]`, m/s."""
+        if self.told is None:
+            return speed
+        asked: Float64 = speed + np.interp(np.abs(speed), self.speeds, self.told - self.speeds)
+        return asked
 
     @classmethod
     def parse(cls, text: str, name: str) -> Library:
@@ -62,6 +72,7 @@ class Library:
             data = json.loads(text)
             gaits: Sequence[Mapping[str, Any]] = data.pop("gaits")
             speeds = np.array([g["speed"] for g in gaits], float)
+            told = np.array([g.get("told", g["speed"]) for g in gaits], float)
             known = [dict(g["values"]) for g in gaits]
             values = np.array([[found.get(n, 0.0) for n in NAMES] for found in known], float)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -69,9 +80,9 @@ class Library:
         strange = sorted({n for found in known for n in found} - set(NAMES))
         if strange:
             raise InputError(f"{name}: unknown gait parameters {', '.join(strange)}")
-        if len(speeds) == 0 or (np.diff(speeds) <= 0).any() or not np.isfinite(values).all():
+        if len(speeds) == 0 or (np.diff(speeds) <= 0).any() or not (np.isfinite(values).all() and np.isfinite(told).all()):
             raise InputError(f"{name}: speeds must rise and values be finite")
-        return cls(speeds, values, data)
+        return cls(speeds, values, data, told)
 
     @classmethod
     def shipped(cls, fit: str, limits: str) -> Library:
@@ -110,8 +121,9 @@ class Pilot:
         # A body lags behind its command. When it brakes, above 1.5 m/s its gait is that of the speed that it still has;
         # when it gains speed, that of little more than it has already.
         still = np.abs(self.gait.speed)
-        vx = np.minimum(command[0], np.maximum(_FREE_M_S, self.gait.speed + _LEAD_M_S))
-        p = self._library.at(np.maximum(np.abs(vx), np.minimum(still - 0.4, 2 * (still - 1.5))))
+        most = np.maximum(_FREE_M_S, self.gait.speed + _LEAD_M_S)
+        vx, pace = np.minimum(self._library.ask(command[0]), most), np.abs(np.minimum(command[0], most))
+        p = self._library.at(np.maximum(pace, np.minimum(still - 0.4, 2 * (still - 1.5))))
         begin = (self.mode == STANDING) & (asked | lost)
         end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
         if begin.any():
