@@ -18,7 +18,7 @@ def test_the_radio_keeps_its_goals_and_what_hurts_is_seen_to_hurt():
 
 
 def test_a_link_that_brings_nothing_cannot_be_decoded():
-    found = radio._decoding(1, 6.0, radio._ONE, {"loss": 1.0})
+    found = radio._decoding(1, 12.0, radio._ONE, {"loss": 1.0})
     assert found.value > 0.3
     assert "missing 100.00 %" in found.extra["note"]
 
