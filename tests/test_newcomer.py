@@ -35,10 +35,8 @@ def test_from_an_empty_folder_to_a_decoder_of_ones_own(tmp_path):
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
 
-    shown = done(clone, "make", "demo", "ARGS=--seconds 30")
-    rows = dict(re.findall(r"^(kalman|random|oracle) +(\d+)%", shown, re.MULTILINE))
-    assert int(rows["random"]) <= 20
-    assert min(int(rows["kalman"]), int(rows["oracle"])) >= 60
+    shown = done(clone, "make", "demo", "ARGS=--seconds 30 --no-controls")
+    assert int(re.search(r"^kalman +(\d+)%", shown, re.MULTILINE)[1]) >= 60
     assert (clone / "runs" / "demo" / "report.html").stat().st_size > 10_000
 
     code = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL)[-1]
