@@ -190,6 +190,7 @@ def test_the_legs_come_and_are_drawn_fast_enough(tab, run, shot):
     tab.open(page.url)
     tab.wait("window.volition && volition.stats.drawn > 5 && volition.status !== null")
     assert tab.eval("volition.link.hello.scene.bodies") > 6
+    assert tab.eval("volition.panes.velocity.names.join()") == "walk.x,walk.turn"
     assert tab.eval("volition.link.hello.features") == 1024
     fast_enough(tab)
     shot(tab, "legs")

@@ -122,8 +122,10 @@ export class Raster {
 export class Velocity {
   constructor(canvas, hello) {
     this.canvas = canvas;
-    this.names = hello.intent.slice(0, 2);
-    this.unit = hello.unit;
+    const turn = hello.intent.indexOf("walk.turn");  // a body that walks is steered by speed and turn, any other by the first two
+    this.axes = turn > 0 ? [hello.intent.indexOf("walk.x"), turn] : [0, 1].slice(0, hello.intent.length);
+    this.names = this.axes.map((axis) => hello.intent[axis]);
+    this.units = this.axes.map((axis) => axis === turn ? "rad/s" : hello.unit);
     this.top = hello.max_speed * 1.15;
     this.span = BINS * hello.bin_s;
     this.points = [];
@@ -133,7 +135,7 @@ export class Velocity {
     const last = this.points[this.points.length - 1];
     if (last && frame.t === last.t) return;
     if (last && frame.t < last.t) this.points = [];
-    this.points.push({ t: frame.t, d: [...frame.decoded.slice(0, 2)], i: [...frame.intended.slice(0, 2)] });
+    this.points.push({ t: frame.t, d: this.axes.map((axis) => frame.decoded[axis]), i: this.axes.map((axis) => frame.intended[axis]) });
     while (this.points[0].t < frame.t - this.span) this.points.shift();
   }
 
@@ -158,7 +160,7 @@ export class Velocity {
         }
         c.stroke();
       }
-      const name = `${this.names[p]}  ±${(this.top / 1.15).toPrecision(2)} ${this.unit}`;
+      const name = `${this.names[p]}  ±${(this.top / 1.15).toPrecision(2)} ${this.units[p]}`;
       c.fillStyle = theme.card.text;
       c.globalAlpha = 0.8;
       c.fillRect(0, each * p, c.measureText(name).width + 6, 15);
