@@ -76,6 +76,10 @@ def test_the_ground_is_the_tasks_unless_it_is_the_configurations():
         legs.prepare(Setup(ground=asked))
         grounds[config, asked] = legs._model.ngeom
     assert grounds["auto", "flat"] == grounds["flat", "steps"] < grounds["auto", "steps"]
+    legs = Legs(LegsConfig())
+    legs.prepare(Setup(ground="steps"))
+    legs.prepare(Setup())  # the same legs in another loop
+    assert legs._model.ngeom == grounds["auto", "flat"]
 
 
 def test_ground_that_is_not_known_is_refused():

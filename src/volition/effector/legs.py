@@ -131,12 +131,13 @@ class Legs:
             period_ns=round(_TICK_S * NS_PER_S),
         )
         self._model: Any = None
+        self._laid = ""
 
     def prepare(self, setup: Setup) -> None:
         """The legs anew, standing at the origin and looking along x."""
         c = self.config
         ground = setup.ground if c.ground == "auto" else c.ground
-        if self._model is None or ground != "flat":
+        if ground != "flat" or self._laid != "flat":  # a flat one is the same for every seed
             self._make(ground, setup.rng("ground"))
         self._data = mujoco.MjData(self._model)
         self._t_ns = 0
@@ -162,6 +163,7 @@ class Legs:
     def _make(self, ground: str, rng: np.random.Generator) -> None:
         """The model, over its ground."""
         c = self.config
+        self._laid = ground
         self._model = model = build(c.fit, c.limits, _PHYSICS_S, ground=ground, rng=rng)
         if ground in ("slippery", "mixed"):  # of two surfaces the rougher counts: the ground's own
             model.geom_friction[model.geom_bodyid > 0, 0] = FRICTION[0]
