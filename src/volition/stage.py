@@ -27,6 +27,7 @@ __all__ = [
     "STAGES",
     "Adaptive",
     "Brain",
+    "Calibrated",
     "Channel",
     "Decoder",
     "Effector",

@@ -44,7 +44,7 @@ def test_the_angle_is_that_between_the_two_and_unknown_where_nothing_is_meant():
     turn = np.radians([0, 45, 90, 180])
     intended = np.array([[1.0, 0.0]] * 4 + [[0.0, 0.0], [1.0, 0.0]])
     decoded = np.array([*np.column_stack([np.cos(turn), np.sin(turn)]) * 3, [1.0, 0.0], [0.0, 0.0]])
-    error = angle_error(trace(decoded, intended))
+    error = angle_error(trace(decoded, intended), ("reach.x", "reach.y"))
     assert np.allclose(error[:4], [0, 45, 90, 180])
     assert np.isnan(error[4:]).all()
 

@@ -246,11 +246,7 @@ class Loop:
         goal = guards["task"].call(self.task.step, now + int(self._dt * 1e9), last.body)
         goal = self._put("goal", goal)
         if goal is not None:
-            if (
-                goal.trial != last.goal.trial
-                and self.config.adapt == "selections"
-                and isinstance(self.decoder, Retrospective)
-            ):
+            if self._recalls and goal.trial != last.goal.trial and self.config.adapt == "selections":
                 guards["decoder"].ask(self.decoder.selected, selection(self.task.trials()))
             last.goal = goal
 

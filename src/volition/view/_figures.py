@@ -201,12 +201,12 @@ def _unit(name: str) -> str:
     return "rad/s" if name.endswith(".turn") else "m/s"
 
 
-def angle_error(trace: Trace, names: Sequence[str] = ()) -> Float64:
+def angle_error(trace: Trace, names: Sequence[str]) -> Float64:
     """Angle between decoded and intended velocity, degrees, `[bins]`; NaN where nothing is decoded or hardly any meant.
 
     Of a body that is steered by heading, the angle in the plane of forward speed (m/s) and turn (rad/s).
     """
-    axes = list(steering(names or ("",) * trace.decoded.shape[1]))
+    axes = list(steering(names))
     a, b = trace.decoded[:, axes], trace.intended[:, axes]
     if a.shape[1] < 2:
         return np.full(len(trace), np.nan)

@@ -31,6 +31,7 @@ from volition.loop.build import label
 from volition.loop.record import appearance
 from volition.signal import NS_PER_S, Features, Float64
 from volition.stage import STAGES
+from volition.view._gather import steering
 
 _HEAD = struct.Struct("<BBHIdffffffff")
 _FRAME = 1
@@ -163,6 +164,7 @@ class Frames:
                 "bin_s": shown["bin_ns"] / NS_PER_S,
                 "features": self._features,
                 "intent": shown["intent"],
+                "steers": steering(shown["intent"]),
                 "unit": shown["intent_unit"],
                 "max_speed": shown["max_speed"],
                 "workspace": shown["workspace"],

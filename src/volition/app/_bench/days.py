@@ -9,11 +9,9 @@ from functools import cache
 from typing import Any
 
 from volition.app._bench import Found, Measure
-from volition.loop.calibrate import Calibration
 from volition.train.drift import Days, live_through
 
 _FIXED, _SELECTIONS, _LABELS = "fixed", "learning from selections", "told every bin"
-_CALIBRATION = Calibration(60.0, (0.5, 0.25, 0.0), 30.0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,6 @@ def _days(rig: _Rig, how: str, seed: int, days: int, seconds: float, decoder: st
         warm_s=2 * seconds,
         run_s=seconds,
         adapt=_ADAPT[how],
-        calibration=_CALIBRATION,
     )
 
 

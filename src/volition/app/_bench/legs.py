@@ -233,13 +233,13 @@ def measures(quick: bool = False) -> Iterator[Measure]:
         yield _row(f"error, {name}", "%", partial(_tracks, "turning", turn, **how), None, 15, **size)
     for name, speed, side in (("sideways 0.3 m/s", 0.0, 0.3), ("backward 0.3 m/s", -0.3, 0.0)):
         yield _row(f"upright, {name}", "%", partial(_survives, 0.5, **{**robot, "speed": speed, "side": side}), 95, **size)
+    fast = {"bodies": n, "seconds": 5.0 if quick else 30.0}
     for limits in ("stated", "sprint"):
-        seconds = 5.0 if quick else 30.0
-        run = partial(_survives, 0.2, **{**robot, "limits": limits, "speed": 5.0, "seconds": seconds})
-        yield _row(f"upright, 5 m/s, {limits}", "%", run, 95, bodies=n, seconds=seconds)
+        run = partial(_survives, 0.2, **{**robot, **fast, "limits": limits, "speed": 5.0})
+        yield _row(f"upright, 5 m/s, {limits}", "%", run, 95, **fast)
         yield _row(f"way to a stand from 5 m/s, {limits}", "m", partial(_stops, n, 5.0, limits), None, 15, bodies=n)
-    run = partial(_survives, 0.2, **{**robot, "limits": "sprint", "speed": 7.0, "seconds": seconds})
-    yield _row("upright, command of 7 m/s, sprint", "%", run, 95, bodies=n, seconds=seconds)
+    run = partial(_survives, 0.2, **{**robot, **fast, "limits": "sprint", "speed": 7.0})
+    yield _row("upright, command of 7 m/s, sprint", "%", run, 95, **fast)
     yield _row("way to a stand from 3 m/s", "m", partial(_stops, n, 3.0, "stated"), None, 10, bodies=n)
     over = (2, 4.0) if quick else (30, 30.0)
     for ground in ("slopes", "steps", "slippery", "mixed"):

@@ -122,10 +122,9 @@ export class Raster {
 export class Velocity {
   constructor(canvas, hello) {
     this.canvas = canvas;
-    const turn = hello.intent.indexOf("walk.turn");  // a body that walks is steered by speed and turn, any other by the first two
-    this.axes = turn > 0 ? [hello.intent.indexOf("walk.x"), turn] : [0, 1].slice(0, hello.intent.length);
+    this.axes = hello.steers;
     this.names = this.axes.map((axis) => hello.intent[axis]);
-    this.units = this.axes.map((axis) => axis === turn ? "rad/s" : hello.unit);
+    this.units = this.names.map((name) => name.endsWith(".turn") ? "rad/s" : hello.unit);
     this.top = hello.max_speed * 1.15;
     this.span = BINS * hello.bin_s;
     this.points = [];
