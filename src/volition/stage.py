@@ -23,6 +23,7 @@ from volition.errors import VolitionError
 from volition.signal import BodyState, Bool, Broadband, Features, Float32, Float64, Goal, Intent, Spikes, Stim, Touch, View
 
 __all__ = [
+    "GROUNDS",
     "KINDS",
     "STAGES",
     "Adaptive",
@@ -46,6 +47,9 @@ __all__ = [
     "entries",
     "find",
 ]
+
+GROUNDS = ("flat", "slopes", "steps", "slippery", "mixed")
+"""What a body can be asked to go over: slippery places have friction 0.5 to 1, "mixed" has everything."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Setup:
         electrodes: stimulation electrodes of the channel.
         pace_m_s: how fast the task asks a body to go, m/s (infinity: as fast as it can); 0: as fast as one likes. A task
             tells it by an attribute of that name, known before `prepare`.
-        ground: what the task asks a body to go over, told in the same way: "flat", or as the effector's configuration says.
+        ground: what the task asks a body to go over, one of `GROUNDS`, told in the same way.
     """
 
     seed: int = 0

@@ -4,12 +4,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from volition.effector._legs_ground import FRICTION, GROUNDS, SLOPE, STEP_M, slabs
+from volition.effector._legs_ground import FRICTION, SLOPE, STEP_M, slabs
 from volition.effector._legs_model import TAXELS, build
 from volition.effector.legs import Legs, LegsConfig
 from volition.errors import ConfigError
 from volition.signal import Intent
-from volition.stage import Setup
+from volition.stage import GROUNDS, Setup
 
 
 @pytest.mark.parametrize("kind", GROUNDS[1:])

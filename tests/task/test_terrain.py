@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from volition.effector._legs_ground import GROUNDS
 from volition.errors import ConfigError
-from volition.stage import check
+from volition.stage import GROUNDS, check
 from volition.task.terrain import Terrain, TerrainConfig
 
 

@@ -13,8 +13,6 @@ from typing import Any
 import mujoco
 import numpy as np
 
-GROUNDS = ("flat", "slopes", "steps", "slippery", "mixed")
-"""What a ground can be; slippery places have friction 0.5 to 1, "mixed" has everything."""
 SLOPE, STEP_M, FRICTION = 0.10, 0.03, (0.5, 1.0)
 _LOWEST_M = -0.4
 _START_M = 1.5  # flat to either side of the origin

@@ -12,9 +12,10 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from volition.effector._legs_ground import GROUNDS, add_ground
+from volition.effector._legs_ground import add_ground
 from volition.errors import ConfigError
 from volition.signal import Float64
+from volition.stage import GROUNDS
 
 FITS = ("robot", "prosthesis")
 LIMITS = ("stated", "sprint")

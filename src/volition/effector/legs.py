@@ -32,7 +32,7 @@ import mujoco
 import numpy as np
 
 from volition.effector._gait import controls
-from volition.effector._legs_ground import FRICTION, GROUNDS
+from volition.effector._legs_ground import FRICTION
 from volition.effector._legs_model import FITS, HIP_TO_SOLE_M, LIMITS, LOWER, TAXELS, UPPER, G, build
 from volition.effector._legs_pilot import STANDING, Library, Pilot
 from volition.effector._legs_power import Power
@@ -42,7 +42,7 @@ from volition.effector._legs_stand import POSE, Build
 from volition.effector._scene import poses_of, scene_of
 from volition.errors import ConfigError
 from volition.signal import NS_PER_S, BodyState, Float64, Intent, Touch
-from volition.stage import Port, Setup, Spec
+from volition.stage import GROUNDS, Port, Setup, Spec
 
 _INTENT = ("walk.x", "walk.y", "walk.turn")
 _TICK_S = 0.005

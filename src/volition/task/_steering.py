@@ -1,13 +1,13 @@
-"""How the ideal user of a walking task steers a body, and when a body has fallen."""
+"""How the ideal user of a walking task steers a body, where the body is by now, and when it has fallen."""
 
 from __future__ import annotations
 
-from math import atan2, cos, hypot, pi
+from math import atan2, cos, hypot, pi, sin
 
 import numpy as np
 
 from volition.errors import ConfigError
-from volition.signal import BodyState, Float32
+from volition.signal import NS_PER_S, BodyState, Float32
 from volition.stage import Setup
 from volition.task._layout import Point
 
@@ -74,6 +74,61 @@ class Steering:
 def speed_of(body: BodyState) -> float:
     """Over ground, m/s."""
     return float(np.hypot(*body.velocity[:2]))
+
+
+class Track:
+    """Where a body is and looks in a block, and whether it has fallen in it.
+
+    Args:
+        steering: of the task.
+
+    Attributes:
+        here: its place, m; kept from block to block.
+        heading: where it looks, rad; kept from block to block.
+        fell: whether it has fallen since `begin`.
+        now_ns: when it was last seen.
+    """
+
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+        self.here: Point = (0.0, 0.0)
+        self.heading = 0.0
+        self.begin(0)
+
+    def begin(self, t_ns: int) -> None:
+        """A block begins."""
+        self.fell = False
+        self._start_ns = self.now_ns = t_ns
+
+    def observe(self, t_ns: int, body: BodyState) -> int:
+        """See it; returns the nanoseconds since it was last seen."""
+        dt_ns, self.now_ns = t_ns - self.now_ns, t_ns
+        x, y = body.position.tolist()[:2]
+        self.here, self.heading = (x, y), self._steering.heading(body)
+        self.fell = self.fell or self._steering.fallen(body)
+        return dt_ns
+
+    @property
+    def block_s(self) -> float:
+        """Length of the block by now, s."""
+        return (self.now_ns - self._start_ns) / NS_PER_S
+
+    def from_here(self, way: float, distance: float) -> Point:
+        """So far in a direction (rad), m."""
+        return self.here[0] + distance * cos(way), self.here[1] + distance * sin(way)
+
+    def leaves(self, distance: float, half: float) -> bool:
+        """Whether going so far to where it looks leads out of a square of that half width, m."""
+        return max(map(abs, self.from_here(self.heading, distance))) > half
+
+    def inward(self) -> float:
+        """The direction of the middle, rad; +x in the middle itself."""
+        x, y = self.here
+        return atan2(-y, -x) if x or y else 0.0
+
+    def to(self, at: Point) -> float:
+        """How far a place is from here, m."""
+        return hypot(at[0] - self.here[0], at[1] - self.here[1])
 
 
 class Stood:

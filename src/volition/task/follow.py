@@ -14,7 +14,7 @@ from volition.signal import NS_PER_S, BodyState, Float32, Goal
 from volition.stage import Setup, Spec
 from volition.task._layout import Point
 from volition.task._score import wilson
-from volition.task._steering import Steering
+from volition.task._steering import Steering, Track
 
 _CATCH_UP = 1.5  # the pace asked for, over the leader's mean speed
 _FOLLOW_S = 1.5  # an ideal user makes up the distance in this time
@@ -81,25 +81,22 @@ class Follow:
         self._pace = min(self.pace_m_s, setup.max_speed)
         self._mean = min(self._pace / _CATCH_UP, 0.5 * self._steering.half)
         self._rng = setup.rng("task")
-        self._here: Point = (0.0, 0.0)
-        self._facing = 0.0
+        self._track = Track(self._steering)
         self.restart(0)
 
     def restart(self, t_ns: int) -> Goal:
         """A new block: forgets the trials; the leader stands twice the gap ahead of the body and goes."""
         self._trials: list[dict[str, Any]] = []
-        self._fell = self._over = False
-        self._block_ns = self._now_ns = t_ns
+        self._over = False
+        self._track.begin(t_ns)
         self._meet()
         return self._begin(t_ns)
 
     def _meet(self) -> None:
         """The leader stands ahead of the body, or towards the middle where that would leave the field."""
-        (x, y), ahead = self._here, 2 * self._gap
-        way = self._facing
-        if max(abs(x + 4 * ahead * cos(way)), abs(y + 4 * ahead * sin(way))) > self._steering.half:
-            way = atan2(-y, -x)
-        self._leader, self._way = (x + ahead * cos(way), y + ahead * sin(way)), way
+        track, ahead = self._track, 2 * self._gap
+        self._way = track.inward() if track.leaves(4 * ahead, self._steering.half) else track.heading
+        self._leader: Point = track.from_here(self._way, ahead)
         self._speed_noise = self._turn_noise = 0.0
         self._speed = 0.0
 
@@ -131,23 +128,19 @@ class Follow:
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
         """The leader goes on; judge the distance."""
-        x, y = body.position.tolist()[:2]
-        dt, self._here, self._now_ns = (t_ns - self._now_ns) / NS_PER_S, (x, y), t_ns
-        self._facing = self._steering.heading(body)
-        self._fell = self._fell or self._steering.fallen(body)
+        dt = self._track.observe(t_ns, body) / NS_PER_S
         if self._over:
             return self._goal
         if dt > 0:
             self._lead(dt)
-        dx, dy = self._leader[0] - x, self._leader[1] - y
-        distance = hypot(dx, dy)
+        distance = self._track.to(self._leader)
         vx, vy = body.velocity.tolist()[:2]
         self._n += 1
         self._square += (distance - self._gap) ** 2
         ahead = vx * cos(self._way) + vy * sin(self._way)
         self._speed_square += (ahead - self._speed) ** 2
         self._far = max(self._far, distance)
-        if self._fell:
+        if self._track.fell:
             return self._finish(t_ns, "fell")
         if distance > self._lost:
             return self._finish(t_ns, "lost")
@@ -196,8 +189,8 @@ class Follow:
             "n_trials": float(n),
             **rms,
             "farthest_m": max((t["farthest_m"] for t in self._trials), default=0.0),
-            "fell": float(self._fell),
-            "block_s": (self._now_ns - self._block_ns) / NS_PER_S,
+            "fell": float(self._track.fell),
+            "block_s": self._track.block_s,
         }
 
     def trials(self) -> Sequence[Mapping[str, Any]]:

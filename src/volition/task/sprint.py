@@ -14,7 +14,7 @@ from volition.signal import NS_PER_S, BodyState, Float32, Goal
 from volition.stage import Setup, Spec
 from volition.task._layout import Point
 from volition.task._score import wilson
-from volition.task._steering import STILL_M_S, Steering, Stood, speed_of
+from volition.task._steering import STILL_M_S, Steering, Stood, Track, speed_of
 
 _MARKS = 10  # splits of a run
 _TURN_M = 8.0  # to turn round in, before a run back
@@ -76,16 +76,14 @@ class Sprint:
         self._scale = min(1.0, self._steering.half / self.config.distance_m)
         self._distance = self.config.distance_m * self._scale
         self._speed = min(self.pace_m_s, setup.max_speed)
-        self._here: Point = (0.0, 0.0)
-        self._heading = 0.0
+        self._track = Track(self._steering)
         self.restart(0)
 
     def restart(self, t_ns: int) -> Goal:
         """A new block: forgets the runs, begins with "set" from wherever the body is."""
         self._trials: list[dict[str, Any]] = []
-        self._fell = False
-        self._block_ns = self._now_ns = t_ns
-        return self._set(t_ns, self._here)
+        self._track.begin(t_ns)
+        return self._set(t_ns, self._track.here)
 
     def _place(self, t_ns: int, phase: str, at: Point, radius: float) -> Goal:
         self._phase, self._since_ns, self._stood = phase, t_ns, Stood()
@@ -97,31 +95,20 @@ class Sprint:
 
     def _leaves(self) -> bool:
         """Whether a run to where the body looks now would leave the field (half a run more than its workspace)."""
-        x, y = self._here
-        end = x + self._distance * cos(self._heading), y + self._distance * sin(self._heading)
-        return max(abs(end[0]), abs(end[1])) > 1.3 * self._steering.half
-
-    def _inward(self) -> Point:
-        """Towards the middle of the field."""
-        x, y = self._here
-        size = hypot(x, y)
-        return (-x / size, -y / size) if size > 0 else (1.0, 0.0)
+        return self._track.leaves(self._distance, 1.3 * self._steering.half)
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
         """Judge where the body is now."""
-        x, y = body.position.tolist()[:2]
-        before, dt_ns = self._here, t_ns - self._now_ns
-        self._here, self._now_ns, self._heading = (x, y), t_ns, self._steering.heading(body)
-        self._fell = self._fell or self._steering.fallen(body)
+        before = self._track.here
+        dt_ns = self._track.observe(t_ns, body)
         if self._phase == "over":
             return self._goal
         if self._phase == "run":
             return self._run(t_ns, dt_ns, before, speed_of(body))
-        gx, gy = self._goal.position.tolist()
-        inside = hypot(gx - x, gy - y) <= self._goal.radius
+        inside = self._track.to(self._goal.position.tolist()) <= self._goal.radius
         stood = self._stood.observe(t_ns, inside and speed_of(body) < STILL_M_S * max(self._scale, 0.1))
         late = t_ns - self._since_ns >= self.config.timeout_s * NS_PER_S
-        if self._fell:
+        if self._track.fell:
             return self._over(t_ns)
         if self._phase == "set":
             return self._start(t_ns) if stood >= self.config.set_s * NS_PER_S or late else self._goal
@@ -133,23 +120,23 @@ class Sprint:
             return self._goal
         x, y = self._trials[-1]["finish_x_m"], self._trials[-1]["finish_y_m"]
         self._trials[-1]["stood"] = stands
-        self._trials[-1]["stop_m"] = hypot(self._here[0] - x, self._here[1] - y)
+        self._trials[-1]["stop_m"] = self._track.to((x, y))
         if not self._leaves():
-            return self._set(t_ns, self._here)
-        dx, dy = self._inward()
-        turn = _TURN_M * self._scale
-        return self._set(t_ns, (self._here[0] + turn * dx, self._here[1] + turn * dy))
+            return self._set(t_ns, self._track.here)
+        return self._set(t_ns, self._track.from_here(self._track.inward(), _TURN_M * self._scale))
 
     def _start(self, t_ns: int) -> Goal:
         """The start: a lane, and the clock."""
-        self._lane = self._inward() if self._leaves() else (cos(self._heading), sin(self._heading))
-        self._line, self._aside, self._top = self._here, 0.0, 0.0
+        way = self._track.inward() if self._leaves() else self._track.heading
+        self._lane = (cos(way), sin(way))
+        self._line, self._aside, self._top = self._track.here, 0.0, 0.0
         self._marks: list[float] = []
         return self._place(t_ns, "run", self._on(self._distance), 2.0)
 
     def _on(self, way: float) -> Point:
         """So far along the lane from here."""
-        return self._here[0] + way * self._lane[0], self._here[1] + way * self._lane[1]
+        x, y = self._track.here
+        return x + way * self._lane[0], y + way * self._lane[1]
 
     def _along(self, at: Point) -> tuple[float, float]:
         """Along the lane and to its side, m."""
@@ -158,12 +145,12 @@ class Sprint:
 
     def _run(self, t_ns: int, dt_ns: int, before: Point, speed: float) -> Goal:
         """On the lane: marks passed, and the end."""
-        (was, _), (now, side) = self._along(before), self._along(self._here)
+        (was, _), (now, side) = self._along(before), self._along(self._track.here)
         self._aside, self._top = max(self._aside, side), max(self._top, speed)
         while len(self._marks) < _MARKS and now >= (mark := (len(self._marks) + 1) * self._distance / _MARKS):
             back = (now - mark) / (now - was) * dt_ns if now > was else 0.0
             self._marks.append((t_ns - back - self._since_ns) / NS_PER_S)
-        if self._fell:
+        if self._track.fell:
             self._close("fell")
             return self._over(t_ns)
         if len(self._marks) == _MARKS:
@@ -171,12 +158,12 @@ class Sprint:
             return self._place(t_ns, "out", self._on(self.config.run_out_m * self._scale), 4.0)
         if t_ns - self._since_ns >= self.config.timeout_s * NS_PER_S:
             self._close("timeout")
-            return self._place(t_ns, "out", self._here, 8.0)
+            return self._place(t_ns, "out", self._track.here, 8.0)
         return self._goal
 
     def _over(self, t_ns: int) -> Goal:
         """It lies: nothing is asked any more."""
-        return self._place(t_ns, "over", self._here, 8.0)
+        return self._place(t_ns, "over", self._track.here, 8.0)
 
     def _close(self, outcome: str) -> None:
         """Write down a run; "flying" is over the fastest fifth of the distance between two marks: 20 of 100 m."""
@@ -186,14 +173,14 @@ class Sprint:
             "trial": len(self._trials),
             "outcome": outcome,
             "start_s": self._since_ns / NS_PER_S,
-            "duration_s": (self._now_ns - self._since_ns) / NS_PER_S,
+            "duration_s": (self._track.now_ns - self._since_ns) / NS_PER_S,
             "distance_m": self._distance,
             "time_s": marks[-1] if len(marks) == _MARKS else None,
             "flying_m_s": max(flying, default=0.0),
             "top_m_s": self._top,
             "off_lane_m": self._aside,
-            "finish_x_m": self._here[0],
-            "finish_y_m": self._here[1],
+            "finish_x_m": self._track.here[0],
+            "finish_y_m": self._track.here[1],
             "stood": False,
             "stop_m": None,
         }
@@ -234,8 +221,8 @@ class Sprint:
             "flying_m_s": max((t["flying_m_s"] for t in done), default=0.0),
             "off_lane_m": max((t["off_lane_m"] for t in done), default=0.0),
             "stood": sum(t["stood"] for t in done) / k if k else 0.0,
-            "fell": float(self._fell),
-            "block_s": (self._now_ns - self._block_ns) / NS_PER_S,
+            "fell": float(self._track.fell),
+            "block_s": self._track.block_s,
         }
 
     def trials(self) -> Sequence[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import atan2, cos, hypot, inf, sin
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,8 @@ import numpy as np
 from volition.errors import ConfigError
 from volition.signal import NS_PER_S, BodyState, Float32, Goal
 from volition.stage import Setup, Spec
-from volition.task._layout import Point
 from volition.task._score import wilson
-from volition.task._steering import STILL_M_S, Steering, Stood, speed_of
+from volition.task._steering import STILL_M_S, Steering, Stood, Track, speed_of
 
 _AHEAD_M = 60.0  # where the goal of a green light lies
 _STANDS_S = 0.5
@@ -73,55 +72,48 @@ class Stop:
         self._scale = min(1.0, self._steering.half / _AHEAD_M)
         self._speed = min(self.pace_m_s, setup.max_speed)
         self._rng = setup.rng("task")
-        self._here: Point = (0.0, 0.0)
-        self._heading = 0.0
+        self._track = Track(self._steering)
         self.restart(0)
 
     def restart(self, t_ns: int) -> Goal:
         """A new block: forgets the trials, begins with green from wherever the body is."""
         self._trials: list[dict[str, Any]] = []
-        self._fell = self._red = self._over = False
-        self._block_ns = self._now_ns = t_ns
+        self._red = self._over = False
+        self._track.begin(t_ns)
         return self._green(t_ns)
 
     def _green(self, t_ns: int) -> Goal:
-        (x, y), ahead = self._here, _AHEAD_M * self._scale
-        way = self._heading
-        if max(abs(x + ahead * cos(way)), abs(y + ahead * sin(way))) > self._steering.half:
-            way = atan2(-y, -x)
+        track, ahead = self._track, _AHEAD_M * self._scale
+        way = track.inward() if track.leaves(ahead, self._steering.half) else track.heading
         self._red = False
         self._until_ns = t_ns + round(float(self._rng.uniform(*self.config.green_s)) * NS_PER_S)
-        at = np.array((x + ahead * cos(way), y + ahead * sin(way)))
-        self._goal = Goal(t_ns, len(self._trials), at, 2.0 * self._scale)
+        self._goal = Goal(t_ns, len(self._trials), np.array(track.from_here(way, ahead)), 2.0 * self._scale)
         return self._goal
 
     def _turn_red(self, t_ns: int, speed: float) -> Goal:
-        self._red, self._red_ns, self._at, self._speed_then, self._stood = True, t_ns, self._here, speed, Stood()
+        self._red, self._red_ns, self._at, self._speed_then, self._stood = True, t_ns, self._track.here, speed, Stood()
         v = max(speed, 0.0)
         room = (1.5 + 0.6 * v + 0.5 * v * v) * self._scale  # reaction, and braking at 1 m/s²
-        self._goal = Goal(t_ns, len(self._trials), np.array(self._here), 2 * room, stop=True)
+        self._goal = Goal(t_ns, len(self._trials), np.array(self._track.here), 2 * room, stop=True)
         return self._goal
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
         """Judge where the body is now."""
-        x, y = body.position.tolist()[:2]
-        self._here, self._now_ns, self._heading = (x, y), t_ns, self._steering.heading(body)
-        self._fell = self._fell or self._steering.fallen(body)
+        self._track.observe(t_ns, body)
         speed = speed_of(body)
         if self._over:
             return self._goal
         if not self._red:
-            if self._fell:
+            if self._track.fell:
                 self._turn_red(t_ns, speed)
                 return self._finish(t_ns, "fell", 0)
-            gx, gy = self._goal.position.tolist()
-            if hypot(gx - x, gy - y) <= self._goal.radius:
+            if self._track.to(self._goal.position.tolist()) <= self._goal.radius:
                 self._green(t_ns)  # so far already: go on
             return self._turn_red(t_ns, speed) if t_ns >= self._until_ns else self._goal
         stood = self._stood.observe(t_ns, speed < STILL_M_S * max(self._scale, 0.1))
         if stood == 0:
-            self._way = hypot(x - self._at[0], y - self._at[1])
-        if self._fell:
+            self._way = self._track.to(self._at)
+        if self._track.fell:
             return self._finish(t_ns, "fell", 0)
         if stood >= _STANDS_S * NS_PER_S:
             return self._finish(t_ns, "stood", stood)
@@ -170,8 +162,8 @@ class Stop:
             "way_m": sum(ways) / m if m else 0.0,
             "way_max_m": max(ways, default=0.0),
             "time_s": sum(t["time_s"] for t in stood) / m if m else self.config.timeout_s,
-            "fell": float(self._fell),
-            "block_s": (self._now_ns - self._block_ns) / NS_PER_S,
+            "fell": float(self._track.fell),
+            "block_s": self._track.block_s,
         }
 
     def trials(self) -> Sequence[Mapping[str, Any]]:

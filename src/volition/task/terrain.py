@@ -10,10 +10,9 @@ import numpy as np
 
 from volition.errors import ConfigError
 from volition.signal import BodyState, Float32, Goal
-from volition.stage import Setup, Spec
+from volition.stage import GROUNDS, Setup, Spec
 from volition.task.walk import Walk, WalkConfig
 
-_KINDS = ("flat", "slopes", "steps", "slippery", "mixed")
 _ROUGH_M = 32.0  # the ground is rough so far from the middle
 
 
@@ -39,8 +38,8 @@ class TerrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.kind not in _KINDS:
-            raise ConfigError(f"terrain: kind must be one of {', '.join(_KINDS)}, got {self.kind!r}")
+        if self.kind not in GROUNDS:
+            raise ConfigError(f"terrain: kind must be one of {', '.join(GROUNDS)}, got {self.kind!r}")
         if not self.distance_m > 0:
             raise ConfigError(f"terrain: distance_m must be positive, got {self.distance_m}")
         self.course()

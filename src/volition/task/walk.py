@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import atan2, cos, hypot, pi, sin
+from math import hypot, pi
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from volition.signal import NS_PER_S, BodyState, Float32, Goal
 from volition.stage import Setup, Spec
 from volition.task._attempt import Attempt
 from volition.task._score import path_efficiency, wilson
-from volition.task._steering import STILL_M_S, Steering, Stood, speed_of
+from volition.task._steering import STILL_M_S, Steering, Stood, Track, speed_of
 
 _STOPS_S = 2.0  # legs lag by half a second and brake with about 1 m/s²
 
@@ -84,15 +84,14 @@ class Walk:
         self._radius = c.radius_m * self._distance / c.distance_m
         self._speed = min(c.speed_m_s, setup.max_speed)
         self._rng = setup.rng("task")
-        self._here = (0.0, 0.0)
+        self._track = Track(self._steering)
         self._ahead = self._axis = 0.0
         self.restart(0)
 
     def restart(self, t_ns: int) -> Goal:
         """A new block: forgets the trials, starts at trial 0 from wherever the body is."""
         self._trials: list[dict[str, Any]] = []
-        self._fell = False
-        self._block_ns = self._now_ns = t_ns
+        self._track.begin(t_ns)
         return self._next(t_ns, 0)
 
     def _stops(self, trial: int) -> bool:
@@ -100,28 +99,24 @@ class Walk:
 
     def _next(self, t_ns: int, trial: int) -> Goal:
         """Lay out the next gate."""
-        x, y = self._here
         bend = self.config.bend_deg * pi / 180
         turn = float(self._rng.uniform(-bend, bend))
         self._ahead = turn + (self._axis if self.config.along_x else self._ahead)
-        at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
+        at = self._track.from_here(self._ahead, self._distance)
         if max(abs(at[0]), abs(at[1])) > self._half - self._radius:
-            self._axis = pi if x > 0 else 0.0
-            self._ahead = self._axis if self.config.along_x else atan2(-y, -x)
-            at = (x + self._distance * cos(self._ahead), y + self._distance * sin(self._ahead))
-        self._attempt = Attempt(t_ns, self._here, at, self._radius)
+            self._axis = pi if self._track.here[0] > 0 else 0.0
+            self._ahead = self._axis if self.config.along_x else self._track.inward()
+            at = self._track.from_here(self._ahead, self._distance)
+        self._attempt = Attempt(t_ns, self._track.here, at, self._radius)
         self._stood = Stood()
         self._goal = Goal(t_ns, trial, np.array(at), self._radius, stop=self._stops(trial))
         return self._goal
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
         """Judge where the body is now."""
-        x, y = body.position.tolist()[:2]
-        self._here, self._now_ns = (x, y), t_ns
-        gate = self._goal.position.tolist()
-        inside = hypot(gate[0] - x, gate[1] - y) <= self._radius
-        self._attempt.observe(t_ns, x, y, inside)
-        self._fell = self._fell or self._steering.fallen(body)
+        self._track.observe(t_ns, body)
+        inside = self._track.to(self._goal.position.tolist()) <= self._radius
+        self._attempt.observe(t_ns, *self._track.here, inside)
         stood_ns = self._stood.observe(t_ns, inside and speed_of(body) < STILL_M_S)
         outcome = self._judge(t_ns, inside, stood_ns)
         return self._goal if outcome == "" else self._finish(t_ns, outcome)
@@ -129,8 +124,8 @@ class Walk:
     def _judge(self, t_ns: int, inside: bool, stood_ns: int) -> str:
         """How the trial ends now, or ""."""
         if t_ns - self._attempt.start_ns >= self.config.timeout_s * NS_PER_S:
-            return "fell" if self._fell else "timeout"
-        if self._fell or not inside:
+            return "fell" if self._track.fell else "timeout"
+        if self._track.fell or not inside:
             return ""
         if not self._stops(self._goal.trial):
             return "reached"
@@ -173,8 +168,8 @@ class Walk:
             "n_trials": float(n),
             "speed_m_s": sum(t["distance_m"] for t in passed) / seconds if seconds > 0 else 0.0,
             "path_efficiency": sum(ways) / k if k else 0.0,
-            "fell": float(self._fell),
-            "block_s": (self._now_ns - self._block_ns) / NS_PER_S,
+            "fell": float(self._track.fell),
+            "block_s": self._track.block_s,
         }
 
     def trials(self) -> Sequence[Mapping[str, Any]]:
