@@ -148,3 +148,54 @@ def test_drives_are_told_angle_and_a_bounded_speed_in_turn():
     assert told[2 * 2 + 1] == pytest.approx(0.8 * 2.0)
     assert told[2 * 9 + 1] == pytest.approx(0.8 * 25.0)
     assert (controls(target, None, 0.005)[0][1::2] == 0).all()
+
+
+def clock(e, ticks=1, **values):
+    """Phase of the left leg after some ticks from 0.95 (late in its swing, the right leg standing)."""
+    gait, one = Gait(1), np.ones(1)
+    gait.start(0.95, 1.0)
+    p = changed(**values)
+    for _ in range(ticks):
+        gait.step(e, p[None], one, 0 * one, 0 * one, 0.005)
+    return gait.phase[0]
+
+
+def test_the_clock_skips_the_rest_of_a_swing_that_the_ground_has_ended():
+    step_on = START[0] * 0.005
+    assert clock(known(load=300.0)) == pytest.approx(0.95 + step_on)
+    assert clock(known(load=300.0), rst=1.0) == pytest.approx(step_on)
+    assert clock(known(load=300.0), rst=0.5) == pytest.approx(0.975 + step_on)
+    in_the_air = known(load=0.0)
+    assert clock(in_the_air, rst=1.0) == pytest.approx(0.95 + step_on)
+
+
+def test_the_clock_waits_for_a_foot_that_is_late_but_not_for_ever():
+    in_the_air = known(load=0.0)
+    assert clock(in_the_air, ticks=10) < 0.1
+    assert 0.98 < clock(in_the_air, ticks=20, wai=0.2) < 1.0
+    assert clock(in_the_air, ticks=60, wai=0.2) < 0.3
+
+
+def test_a_leg_that_is_let_go_asks_for_the_angle_that_it_has():
+    e = known(vx=1.0)
+    e.angle[:, :, 2], e.angle[:, :, 3] = 0.35, 0.4
+    free = changed(mst=1.0, mas=1.0, kpst=0.0, kdst=0.0, an0=0.0)
+    out = step(free, phase=0.1, e=e, dt=0.0)[0]
+    assert out[2] == pytest.approx(0.35)
+    assert out[4] == pytest.approx(0.4 - 0.35)
+
+
+def test_a_foot_rolls_from_heel_to_sole_and_pushes_off_later_and_harder_when_slow():
+    def sole(phase, v=1.0, **values):
+        gait, one = Gait(1), np.ones(1)
+        gait.start(phase, v)
+        p = changed(kpst=0.0, kdst=0.0, kfp=0.0, ks=0.0, khe=0.0, off=0.0, **values)
+        out = gait.step(known(vx=v), p[None], one, 0 * one, 0 * one, 0.0)[0, 0]
+        return out[4] + out[2] - out[3]
+
+    d = START[INDEX["d"]]
+    assert sole(0.0, rol=0.2) == pytest.approx(START[INDEX["ant"]])
+    assert sole(0.3 * d, rol=0.2) == pytest.approx(START[INDEX["an0"]])
+    assert sole(0.7 * d, pst=0.3) > sole(0.7 * d)
+    assert sole(0.7 * d, v=0.5, kpo=0.5) < sole(0.7 * d, v=0.5)
+    assert sole(0.2 * d, v=1.5, kan=0.1) == pytest.approx(sole(0.2 * d, v=1.5) - 0.05)

@@ -8,7 +8,7 @@ from volition.effector._gait import HIGH, INDEX, NAMES, START
 from volition.effector._legs_pilot import Library
 from volition.errors import ConfigError
 from volition.train._gait_herd import World
-from volition.train._gait_trial import attempt
+from volition.train._gait_trial import WALKER, attempt
 from volition.train.gait import Search, bounded, climb, ladder, library
 
 SMALL = Search(generations=3, population=4, seconds=0.35, seed=7)
@@ -79,7 +79,16 @@ def test_a_search_keeps_within_its_own_bounds_and_no_other_name_is_one():
         Search(bounds={"stride": (0.9, 1.0)})
 
 
-def test_who_shall_walk_pays_for_the_time_in_the_air():
+def test_who_shall_go_like_a_person_pays_for_hurried_strides_and_hard_steps():
     running = np.repeat([Library.shipped("robot", "stated").at(np.array([3.0]))[0]], 4, axis=0)
-    free, walking = (attempt(running, 3.0, World(), 1, 0.6, walk=walk).fitness for walk in (False, True))
-    assert (walking < free - 0.3).all()
+    free, walking = (attempt(running, 3.0, World(), 1, 0.8, like=like) for like in (None, WALKER))
+    assert (walking.fitness < free.fitness - 3).all()
+    assert (walking.strides_per_s > 2.5).all()
+    assert (walking.peak > 2).all()
+
+
+def test_a_person_pays_nothing():
+    nil = np.zeros(1)
+    assert WALKER.price(nil + WALKER.strides_per_s, nil + WALKER.duty, nil) == 0
+    assert WALKER.price(nil + WALKER.strides_per_s, nil + WALKER.duty - 0.16, nil) == pytest.approx(0.7)
+    assert WALKER.price(nil + WALKER.strides_per_s, nil + WALKER.duty, nil + 0.5) == pytest.approx(1.5)

@@ -14,6 +14,10 @@ def test_a_herd_walks_stops_and_is_measured():
     assert 0.9 < weight / track.weight_n < 1.1
     assert (track.power >= 0).all()
     assert np.isinf(track.fell_s).all()
+    strides = track.steps(0, 1.5, 3.5)
+    assert 0.5 < strides.strides_per_s < 4
+    assert 0.2 < strides.duty < 0.9
+    assert 0.9 < strides.peak < 4
 
 
 def test_knocks_differ_between_bodies_and_not_between_runs():

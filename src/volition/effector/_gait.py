@@ -65,6 +65,16 @@ PARAMETERS = (
     Parameter("kle", 0.0, 0.03, -0.5, 0.5, "stance: leaning back when too fast, rad per m/s"),
     Parameter("rts", 0.0, 0.1, -0.5, 2.0, "swing: speed of the leg at both ends, as a share of the standing leg's"),
     Parameter("ext", 0.0, 0.05, -0.1, 0.5, "share of the swing before touch-down in which the leg is long already"),
+    Parameter(
+        "rst", 0.0, 0.1, 0.0, 1.0, "a foot that touches down early: share of what is left of its swing that the clock skips"
+    ),
+    Parameter("wai", 0.0, 0.02, 0.0, 0.3, "a foot that is late: how long the clock waits for it, strides"),
+    Parameter("mst", 0.0, 0.1, 0.0, 1.0, "stance: share of the thigh's sweep that is let go by itself"),
+    Parameter("mas", 0.0, 0.1, 0.0, 1.0, "stance: share of the shank's sweep that is let go by itself"),
+    Parameter("pst", 0.0, 0.05, -0.3, 0.4, "stance: push-off of the foot later by this share"),
+    Parameter("rol", 0.0, 0.05, 0.0, 0.5, "share of the stance in which the foot rolls from heel to sole"),
+    Parameter("kpo", 0.0, 0.05, -0.5, 1.0, "push-off on speed error, rad per m/s"),
+    Parameter("kan", 0.0, 0.05, -0.5, 0.5, "stance: foot angle on speed error, rad per m/s"),
     *(
         Parameter(f"F{joint}{n}{wave}", 0.0, 0.04, -0.5, 0.5, "Fourier term of a joint over the leg's phase, rad")
         for joint in "hka"
@@ -82,6 +92,7 @@ _FOURIER = slice(INDEX["Fh1c"], INDEX["Fh1c"] + 18)
 _LEG_M = 0.86
 _LEAST_FOOT_M = 0.05  # a foot is never placed nearer to the midline
 _LOADED_N = 20.0
+_TOUCHES_N, _EARLY = 60.0, 0.6  # a touch-down, and the share of the swing before which there is none
 _SWEEP_RAD = (-0.8, 1.1)
 _TARGET_RATE = 25.0
 _TRIM, _MOST_TRIM = 0.5, 0.6  # 1/s, m/s
@@ -102,6 +113,7 @@ class Gait:
         self.speed = np.zeros(n)
         self._asked = np.zeros(n)
         self._trim = np.zeros((2, n))
+        self._waited = np.zeros(n)
 
     def start(self, phase: Float64 | float, speed: Float64 | float = 0.0, heading: Float64 | float = 0.0) -> None:
         """Begin here."""
@@ -124,9 +136,8 @@ class Gait:
             dt: since the last step, s.
         """
         c = p.T
-        f, d, lean = c[0], c[1], c[7]
-        self.phase += f * dt
-        self.phase -= np.floor(self.phase)
+        d, lean = c[1], c[7]
+        self._tick(c, e, dt)
         self.speed += min(1.0, dt / 0.1) * (e.vx - self.speed)
         # A slow integral takes out what speed and drift are left; it pauses while the error is large, and fades when
         # the body is to brake.
@@ -158,16 +169,36 @@ class Gait:
         holds = pitch - c[8][:, None] * (pitch - leans) - c[9][:, None] * rate
         # What drives the body on is added to it: a torque, as angle over stiffness.
         holds = holds - c[32][:, None] * np.sin(np.pi * xs) + (c[33] * error)[:, None]
-        out[:, :, 2] = thigh + np.where(loaded, holds, 0.8 * pitch - c[18][:, None] * rate)
         out[:, :, 3] = knee
-        push = np.clip((xs - 0.45) / 0.55, 0, 1) ** 1.5
-        an0, anp, ant = c[12][:, None], c[13][:, None], c[14][:, None]
-        sole = np.where(stance, an0 - anp * push, (an0 - anp) * (1 - xw) ** 3 + ant * xw)
-        out[:, :, 4] = sole - (angle - 0.5 * knee)
+        shank = angle - 0.5 * knee
+        if c[39:41].any():
+            # A leg that vaults: where it is, not where the clock would have it.
+            goes = e.angle[:, :, 2] - pitch
+            thigh = thigh + np.where(loaded, c[39][:, None] * (goes - thigh), 0.0)
+            shank = shank + np.where(loaded, c[40][:, None] * (goes - e.angle[:, :, 3] - shank), 0.0)
+        out[:, :, 2] = thigh + np.where(loaded, holds, 0.8 * pitch - c[18][:, None] * rate)
+        out[:, :, 4] = self._sole(c, error, stance, xs, xw) - shank
         self._fourier(p, phase, out)
         self._sideways(c, e, vy, turn, loaded, out)
         self._yaw(c, e, turn, off_course, loaded, xs, xw, out)
         return np.clip(out, LOWER - 0.3, UPPER + 0.3)
+
+    def _tick(self, c: Float64, e: Estimate, dt: float) -> None:
+        """The clock goes on, skips what is left of a swing that has ended early, and waits for a foot that is late."""
+        f, d, skips, waits = c[0], c[1], c[37], c[38]
+        before = self.phase
+        self.phase = before + f * dt
+        if skips.any() or waits.any():
+            was = np.stack((before, before + 0.5), axis=1)
+            was -= np.floor(was)
+            xw = (was - d[:, None]) / (1 - d[:, None])
+            down = e.load > _TOUCHES_N
+            early = (xw > _EARLY) & down
+            self.phase += skips * np.where(early, 1 - was, 0.0).max(axis=1)
+            late = ((xw > 0) & (was + (f * dt)[:, None] >= 1) & ~down).any(axis=1) & (self._waited < waits / f)
+            self._waited = np.where(late, self._waited + dt, 0.0)
+            self.phase = np.where(late, before, self.phase)
+        self.phase -= np.floor(self.phase)
 
     @staticmethod
     def _leg(c: Float64, vx: Float64, error: Float64, stance: Bool, xs: Float64, xw: Float64) -> tuple[Float64, Float64]:
@@ -186,6 +217,18 @@ class Gait:
         standing = (long - c[17] * error)[:, None] - cmp[:, None] * np.sin(np.pi * xs) + thr[:, None] * xs * xs
         flying = long[:, None] + thr[:, None] * (1 - xw) ** 3 - lift[:, None] * np.sin(np.pi * short) ** 2
         return angle, np.clip(np.where(stance, standing, flying), 0.4, 0.999 * 2 * LINK_M)
+
+    @staticmethod
+    def _sole(c: Float64, error: Float64, stance: Bool, xs: Float64, xw: Float64) -> Float64:
+        """Angle of the foot against the ground (toe up +), rad `[n, 2]`."""
+        an0, anp, ant, later, rolls = c[12][:, None], c[13][:, None], c[14][:, None], c[41][:, None], c[42][:, None]
+        push = np.clip((xs - 0.45 - later) / (0.55 - later), 0, 1) ** 1.5
+        anp = anp - (c[43] * error)[:, None]
+        stands = an0 - (c[44] * error)[:, None] - anp * push
+        if rolls.any():
+            stands += (ant - an0) * np.clip(1 - xs / np.maximum(rolls, 1e-9), 0, 1)
+        sole: Float64 = np.where(stance, stands, (an0 - anp) * (1 - xw) ** 3 + ant * xw)
+        return sole
 
     @staticmethod
     def _fourier(p: Float64, phase: Float64, out: Float64) -> None:

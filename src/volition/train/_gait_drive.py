@@ -10,8 +10,9 @@ import numpy as np
 from volition.effector._legs_pilot import STANDING, Library, Pilot
 from volition.effector._legs_shape import Shape
 from volition.effector._legs_stand import POSE, Build
-from volition.signal import Bool, Float64
+from volition.signal import Bool, Float32, Float64
 from volition.train._gait_herd import TICK_S, Herd, World
+from volition.train._gait_steps import Steps, steps
 
 _BIN_TICKS = 4  # an intent comes every 20 ms
 
@@ -50,6 +51,7 @@ class Track:
         load: on each foot `[bins, n, 2]`, N.
         power: positive mechanical power of the motors, W.
         standing: whether both feet are planted by intention.
+        feet: load on each foot at every tick of 5 ms `[ticks, n, 2]`, N.
         alive: `[n]`, who never fell.
         fell_s: `[n]`, when; infinity for who did not.
         weight_n: nominal weight, N.
@@ -65,9 +67,19 @@ class Track:
     load: Float64
     power: Float64
     standing: Bool
+    feet: Float32
     alive: Bool
     fell_s: Float64
     weight_n: float
+
+    def steps(self, who: int, start_s: float, end_s: float) -> Steps:
+        """Strides of one body in a stretch of time.
+
+        Raises:
+            InputError: it took none.
+        """
+        ticks = slice(round(start_s / TICK_S), round(end_s / TICK_S))
+        return steps(self.feet[ticks, who].astype(np.float64), TICK_S, self.weight_n)
 
     def between(self, start_s: float, end_s: float) -> slice:
         """The bins of a stretch of time."""
@@ -108,6 +120,7 @@ def drive(
     due = {round(t / TICK_S): (dx, dy) for t, dx, dy in pushes}
     every = round(knocks.every_s / TICK_S)
     rows: list[tuple[Float64, ...]] = []
+    feet: list[Float32] = []
     wanted, age = np.zeros((3, n)), zero
     for tick in range(round(seconds / TICK_S)):
         t = tick * TICK_S
@@ -123,16 +136,22 @@ def drive(
             age = zero + (knocks.age(t) if knocks.age else 0.0)
             rows.append(_row(herd, pilot))
         herd.tick(lambda e: pilot.step(e, wanted, age, TICK_S))  # noqa: B023 (called at once)
+        feet.append(_feet(herd).astype(np.float32))
         if not herd.alive.any():
             break
-    return _track(rows, herd)
+    return _track(rows, np.array(feet), herd)
 
 
-def _track(rows: list[tuple[Float64, ...]], herd: Herd) -> Track:
+def _feet(herd: Herd) -> Float64:
+    load: Float64 = herd.sole.reshape(-1, 2, 4).sum(axis=2)
+    return load
+
+
+def _track(rows: list[tuple[Float64, ...]], feet: Float32, herd: Herd) -> Track:
     ahead, aside, turning, x, y, heading, load, power, standing = (np.array(c) for c in zip(*rows, strict=True))
     t_s = np.arange(len(rows)).astype(np.float64) * (_BIN_TICKS * TICK_S)
     alive, fell = herd.alive.copy(), herd.fell_s.copy()
-    return Track(t_s, ahead, aside, turning, x, y, heading, load, power, standing > 0, alive, fell, herd.weight_n)
+    return Track(t_s, ahead, aside, turning, x, y, heading, load, power, standing > 0, feet, alive, fell, herd.weight_n)
 
 
 def _row(herd: Herd, pilot: Pilot) -> tuple[Float64, ...]:
@@ -145,7 +164,7 @@ def _row(herd: Herd, pilot: Pilot) -> tuple[Float64, ...]:
         herd.qpos[:, 0].copy(),
         herd.qpos[:, 1].copy(),
         herd.heading(),
-        herd.sole.reshape(-1, 2, 4).sum(axis=2),
+        _feet(herd),
         np.maximum(herd.force * speed, 0).sum(axis=1),
         (pilot.mode == STANDING).astype(float),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import mujoco
@@ -14,6 +14,7 @@ from volition.effector._gait import Gait, controls
 from volition.effector._legs_model import HIP_TO_SOLE_M, LOWER, SPHERE_M, UPPER, G, build
 from volition.effector._legs_sense import Estimate, Estimator, SensorNoise, Sensors
 from volition.signal import Bool, Float64
+from volition.train._gait_steps import STANDS_N
 
 TICK_S = 0.005
 FALLEN_HEIGHT_M, FALLEN_UP = 0.55, 0.6
@@ -60,6 +61,9 @@ class Sums:
         turned: change of heading, rad.
         travelled: forward, m.
         air: ticks in which no foot touched.
+        down: ticks in which a foot stood, mean of the two feet.
+        peak_foot: greatest load on one foot after the first half second, N (not a sum).
+        over: load of the feet above `Herd.heavy_n`, body weights.
         estimate_error: of forward and lateral velocity (m/s) and pitch (rad), absolute `[n, 3]`.
     """
 
@@ -72,13 +76,15 @@ class Sums:
     turned: Float64
     travelled: Float64
     air: Float64
+    down: Float64
+    peak_foot: Float64
+    over: Float64
     estimate_error: Float64
 
     @classmethod
     def nil(cls, n: int) -> Sums:
         """Nothing measured yet."""
-        a, b, c, d, e, f, g, h, i = np.zeros((9, n))
-        return cls(a, b, c, d, e, f, g, h, i, np.zeros((n, 3)))
+        return cls(**{f.name: np.zeros((n, 3) if f.name == "estimate_error" else n) for f in fields(cls)})
 
 
 class Herd:
@@ -88,6 +94,7 @@ class Herd:
         alive: `[n]`, who has not fallen.
         fell_s: `[n]`, when; infinity for who has not.
         sums: what was measured.
+        heavy_n: load of a foot that counts as heavy, N.
     """
 
     def __init__(self, n: int, world: World, seed: int, alike: int = 0) -> None:
@@ -95,6 +102,7 @@ class Herd:
         self.n, self.world, self.rng = n, world, np.random.default_rng(seed)
         self.model = build(world.fit, world.limits, world.timestep_s, world.iterations)
         self.weight_n = float(self.model.body_mass.sum()) * G
+        self.heavy_n = np.inf
         self.batch = b = Batch(self.model, n, nthread=world.threads, persistent=True)
         b.expand("geom_friction")[:, :, 0] = np.resize(self.rng.uniform(*world.friction, alike or n), n)[:, None]
         scale = 1 + np.resize(self.rng.uniform(-world.mass, world.mass, alike or n), n)
@@ -180,14 +188,18 @@ class Herd:
         s.ticks += on
         s.power += on * np.maximum(self.force * speed, 0).sum(axis=1)
         s.torque += on * (self.force**2).sum(axis=1)
-        load = self.sole.sum(axis=1)
+        feet = self.sole.reshape(-1, 2, 4).sum(axis=2)
+        load = feet.sum(axis=1)
         if self.t_s > 0.5:
             s.peak_force = np.maximum(s.peak_force, on * load)
+            s.peak_foot = np.maximum(s.peak_foot, on * feet.max(axis=1))
+            s.over += on * np.maximum(feet - self.heavy_n, 0).sum(axis=1) / self.weight_n
         s.speed_error += on * (ahead - vx)
         s.side_error += on * (aside - vy)
         s.turned += on * self.qvel[:, 5] * TICK_S
         s.travelled += on * ahead * TICK_S
         s.air += on * (load < 1)
+        s.down += on * (feet > STANDS_N).mean(axis=1)
         s.estimate_error += on[:, None] * np.abs(
             np.stack((estimate.vx - ahead, estimate.vy - aside, estimate.pitch - self.pitch()), axis=1)
         )

@@ -16,7 +16,7 @@ from volition.effector._gait import HIGH, INDEX, LOW, NAMES, SCALE, START
 from volition.errors import ConfigError
 from volition.signal import Float64
 from volition.train._gait_herd import World
-from volition.train._gait_trial import SCENARIOS, attempt
+from volition.train._gait_trial import SCENARIOS, Person, attempt
 from volition.train.cma import Cma
 
 _SINE = INDEX["Fh1c"]
@@ -41,7 +41,7 @@ class Search:
         enough: median fitness, over four generations, at which a rung is done.
         kick_m_s: greatest kick in each direction.
         fourier: whether the Fourier terms are searched, too.
-        walk: whether it shall walk: never without a foot on the ground, and softly.
+        like: a person's strides, duty factor and greatest force, which it costs to differ from.
         bounds: of parameters, narrower than their own: name -> (low, high).
         seed: of all chance.
         world: bodies and floor.
@@ -54,7 +54,7 @@ class Search:
     enough: float = 3.7
     kick_m_s: float = 0.5
     fourier: bool = False
-    walk: bool = False
+    like: Person | None = None
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     seed: int = 0
     world: World = field(default_factory=World)
@@ -89,7 +89,7 @@ def climb(start: Float64, speed: float, search: Search, state: Path | None = Non
         tried[:, free] += steps * SCALE[free]
         p = np.repeat(np.clip(tried, low, high), SCENARIOS, axis=0)
         seed = int(rng.integers(2**31))
-        outcome = attempt(p, speed, search.world, seed, search.seconds, search.kick_m_s, search.walk)
+        outcome = attempt(p, speed, search.world, seed, search.seconds, search.kick_m_s, search.like)
         runs = outcome.fitness.reshape(-1, SCENARIOS)
         fitness = 0.5 * runs.mean(axis=1) + 0.5 * runs.min(axis=1) - _NEAR * (steps**2).mean(axis=1)
         cma.tell(fitness)
@@ -101,6 +101,8 @@ def climb(start: Float64, speed: float, search: Search, state: Path | None = Non
             write_whole(state, kept.getvalue())
         if watch is not None:
             text = f"{speed:g} m/s: fitness {history[-1]:.2f}, best {fitness.max():.2f}, upright {outcome.alive.mean():.0%}"
+            if search.like is not None:
+                text += f", {np.median(outcome.strides_per_s):.2f} strides/s, duty {np.median(outcome.duty):.2f}"
             watch(len(history) / search.generations, text)
     found = start.copy()
     found[free] += cma.mean * SCALE[free]

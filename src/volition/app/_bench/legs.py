@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -202,6 +202,50 @@ def _share_of_core() -> float:
     return 100 * (time.process_time() - begin) / 3.0
 
 
+# (what, unit, of a body's strides, tolerance, relative): what a gait is held against a person in.
+_LIKE = (
+    ("strides", "1/s", "strides_per_s", 0.15, True),
+    ("duty factor", "", "duty", 0.08, False),
+    ("peak force on a foot", "body weights", "peak", 0.25, True),
+)
+_PERSON_M_S = (1.3, 3.5, 7.0)
+
+
+@cache
+def _strides(speed: float, bodies: int, seconds: float) -> Any:
+    """Strides and speed of bodies that go at a speed undisturbed, and their joints' work: means of who stays up."""
+    track = _go("robot", "stated" if speed < 6 else "sprint", bodies, seconds, speed, 0.0, 0.0, 0.0)
+    up, late = np.flatnonzero(track.alive), track.between(0.6 * seconds, seconds)
+    if not up.size:
+        return None
+    steps = [track.steps(i, 0.6 * seconds, seconds) for i in up]
+    found = {name: float(np.mean([getattr(s, name) for s in steps])) for name in ("strides_per_s", "duty", "air", "peak")}
+    ahead = float(track.ahead[late][:, up].mean())
+    work = float(track.power[late][:, up].mean()) / ahead / (track.weight_n / 9.81)
+    return {**found, "speed_m_s": ahead, "work_j_kg_m": work, "bodies": bodies, "upright": int(up.size)}
+
+
+def _like(name: str, person: float, speed: float, bodies: int, seconds: float) -> Found:
+    """One figure of a body's strides; beside it the person's, and how fast the body went."""
+    found = _strides(speed, bodies, seconds)
+    if found is None:
+        return Found(0.0, {"upright": 0, "bodies": bodies})
+    return Found(found[name], {"note": f"person {person:g}; went {found['speed_m_s']:.2f} m/s", **found})
+
+
+def _people(bodies: int, seconds: float) -> Iterator[Measure]:
+    """Rows that hold strides, duty factor and force against a person's; at 7 m/s they are only told."""
+    from volition.train._gait_trial import RUNNER, SPRINTER, WALKER
+
+    for speed, person in zip(_PERSON_M_S, (WALKER, RUNNER, SPRINTER), strict=True):
+        for what, unit, name, tolerance, relative in _LIKE:
+            wanted = getattr(person, name)
+            off = tolerance * wanted if relative else tolerance
+            goals = (wanted - off, wanted + off) if speed < 6 else (None, None)
+            run = partial(_like, name, wanted, speed, bodies, seconds)
+            yield _row(f"human: {what} at {speed:g} m/s", unit, run, *goals, bodies=bodies, seconds=seconds)
+
+
 def _row(
     what: str, unit: str, run: Callable[[], Found], low: float | None = None, high: float | None = None, **size: Any
 ) -> Measure:
@@ -241,6 +285,7 @@ def measures(quick: bool = False) -> Iterator[Measure]:
     run = partial(_survives, 0.2, **{**robot, **fast, "limits": "sprint", "speed": 7.0})
     yield _row("upright, command of 7 m/s, sprint", "%", run, 95, **fast)
     yield _row("way to a stand from 3 m/s", "m", partial(_stops, n, 3.0, "stated"), None, 10, bodies=n)
+    yield from _people(*((2, 5.0) if quick else (20, 15.0)))
     over = (2, 4.0) if quick else (30, 30.0)
     for ground in ("slopes", "steps", "slippery", "mixed"):
         run = partial(_over, ground, *over)

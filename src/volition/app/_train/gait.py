@@ -69,6 +69,7 @@ def main(options: Gait) -> int:
     from volition._whole import write_whole
     from volition.effector._legs_pilot import Library
     from volition.train._gait_herd import World
+    from volition.train._gait_trial import WALKER
     from volition.train.gait import WALKING, Search, bounded, ladder, library
 
     folder = options.output or Path("gaits") / f"{options.fit}-{options.limits}"
@@ -91,7 +92,7 @@ def main(options: Gait) -> int:
         o.sigma,
         kick_m_s=o.kick_m_s,
         fourier=o.fourier,
-        walk=o.walk,
+        like=WALKER if o.walk else None,
         bounds=WALKING if o.walk else {},
         seed=o.seed,
         world=world,
