@@ -46,8 +46,10 @@ lint: $(VENV)/dev.stamp
 torch: $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet $(TORCH)
 
+# Most tests two at a time, then those that need the machine to themselves (tests/conftest.py); ARGS may leave one part empty.
 test: lint $(if $(TORCH),torch)
-	$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist worksteal $(ARGS) || test $$? -eq 5
+	@$(BIN)/python -m pytest -m alone $(ARGS) || test $$? -eq 5
 
 bench: $(VENV)/core.stamp
 	$(BIN)/volition bench $(ARGS)
