@@ -199,3 +199,31 @@ def test_a_foot_rolls_from_heel_to_sole_and_pushes_off_later_and_harder_when_slo
     assert sole(0.7 * d, pst=0.3) > sole(0.7 * d)
     assert sole(0.7 * d, v=0.5, kpo=0.5) < sole(0.7 * d, v=0.5)
     assert sole(0.2 * d, v=1.5, kan=0.1) == pytest.approx(sole(0.2 * d, v=1.5) - 0.05)
+
+
+def test_a_level_leg_keeps_the_hip_at_one_height():
+    level = changed(lvl=1.0, kpst=0.0, kdst=0.0, cmp=0.0, thr=0.0)
+    heights = []
+    for phase in (0.0, 0.25 * START[INDEX["d"]], 0.5 * START[INDEX["d"]], 0.999 * START[INDEX["d"]]):
+        out = step(level, phase=phase, dt=0.0)[0]
+        heights.append(LINK_M * (np.cos(out[2]) + np.cos(out[2] - out[3])))
+    assert np.ptp(heights) < 1e-3
+    up, off = leg(level, 0.5 - 1e-6), leg(level, 0.5 + 1e-6)
+    assert off == pytest.approx(up, abs=1e-3)
+
+
+def test_a_leg_gives_against_the_sinking_of_the_body_and_is_told_its_weight():
+    e, still = known(vx=1.0), known(vx=1.0)
+    e.vz[:] = -0.3
+    bent = step(START, phase=0.1, e=still, dt=0.0)[0, 3]
+    assert step(changed(kvz=0.05), phase=0.1, e=still, dt=0.0)[0, 3] == bent
+    assert step(changed(kvz=0.05), phase=0.1, e=e, dt=0.0)[0, 3] < bent - 0.05
+    in_the_air = known(load=0.0)
+    in_the_air.vz[:] = -0.3
+    assert step(changed(kvz=0.05), phase=0.1, e=in_the_air, dt=0.0)[0, 3] == pytest.approx(
+        step(START, phase=0.1, e=in_the_air, dt=0.0)[0, 3]
+    )
+    alone = changed(kff=1.0, d=0.4)  # the other leg swings: this one has it all
+    assert step(alone, phase=0.2, e=still, dt=0.0)[0, 3] == pytest.approx(
+        step(changed(d=0.4), phase=0.2, e=still, dt=0.0)[0, 3] * (1 - 0.205), rel=0.03
+    )

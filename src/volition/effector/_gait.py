@@ -75,6 +75,11 @@ PARAMETERS = (
     Parameter("rol", 0.0, 0.05, 0.0, 0.5, "share of the stance in which the foot rolls from heel to sole"),
     Parameter("kpo", 0.0, 0.05, -0.5, 1.0, "push-off on speed error, rad per m/s"),
     Parameter("kan", 0.0, 0.05, -0.5, 0.5, "stance: foot angle on speed error, rad per m/s"),
+    Parameter("lvl", 0.0, 0.1, 0.0, 1.3, "stance: share of the way from a leg of one length (0) to a hip of one height (1)"),
+    Parameter("kvz", 0.0, 0.01, -0.05, 0.2, "stance: leg longer while the body sinks, s"),
+    Parameter(
+        "kff", 0.0, 0.2, -0.5, 1.5, "stance: share of the knee's sag under the body's weight that is told to it beforehand"
+    ),
     *(
         Parameter(f"F{joint}{n}{wave}", 0.0, 0.04, -0.5, 0.5, "Fourier term of a joint over the leg's phase, rad")
         for joint in "hka"
@@ -92,6 +97,7 @@ _FOURIER = slice(INDEX["Fh1c"], INDEX["Fh1c"] + 18)
 _LEG_M = 0.86
 _LEAST_FOOT_M = 0.05  # a foot is never placed nearer to the midline
 _LOADED_N = 20.0
+_SAG_RAD = 0.41  # of a knee, to the sine of half its angle, under a body of 60 kg: weight x link / the drive's gain
 _TOUCHES_N, _EARLY = 60.0, 0.6  # a touch-down, and the share of the swing before which there is none
 _SWEEP_RAD = (-0.8, 1.1)
 _TARGET_RATE = 25.0
@@ -160,7 +166,13 @@ class Gait:
         loaded = stance & (e.load > _LOADED_N)
         error = np.clip(self.speed - vx, -1.5, 1.5)
         angle, length = self._leg(c, vx, error, stance, xs, xw)
+        if c[46].any():
+            length = np.clip(length - loaded * (c[46] * np.clip(e.vz, -1, 1))[:, None], 0.4, 0.999 * 2 * LINK_M)
         knee = 2 * np.arccos(length / (2 * LINK_M))
+        if c[47].any():
+            bears = np.where(loaded, e.load, 0.0)
+            bears /= np.maximum(bears.sum(axis=1), 1.0)[:, None]
+            knee = knee - c[47][:, None] * _SAG_RAD * bears * np.sin(0.5 * knee)
         thigh = angle + 0.5 * knee
         pitch, rate = e.pitch[:, None], e.pitch_rate[:, None]
         out = np.empty((len(p), 2, 6))
@@ -216,6 +228,10 @@ class Gait:
         short = np.minimum(1, xw / (1 - c[36][:, None]))
         standing = (long - c[17] * error)[:, None] - cmp[:, None] * np.sin(np.pi * xs) + thr[:, None] * xs * xs
         flying = long[:, None] + thr[:, None] * (1 - xw) ** 3 - lift[:, None] * np.sin(np.pi * short) ** 2
+        if c[45].any():
+            level = (c[45] * long)[:, None]
+            standing = standing + level * (np.cos(down) / np.cos(angle) - 1)
+            flying = flying + level * (np.cos(down) / np.cos(up) - 1) * (1 - xw) ** 3
         return angle, np.clip(np.where(stance, standing, flying), 0.4, 0.999 * 2 * LINK_M)
 
     @staticmethod
