@@ -13,11 +13,11 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torch lint bench docs picture format clean
+.PHONY: help demo test torch lint bench soak docs picture format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo "make lint, format, bench, docs, picture, clean"
+	@echo "make lint, format, bench, soak, docs, picture, clean"
 
 # One stamp for the package, one for the tools of development; both are made anew when pyproject.toml changes.
 $(VENV)/core.stamp: pyproject.toml
@@ -53,6 +53,10 @@ test: lint $(if $(TORCH),torch)
 
 bench: $(VENV)/core.stamp
 	$(BIN)/volition bench $(ARGS)
+
+# Eight hours of simulated use: some twenty minutes here.
+soak: $(VENV)/core.stamp
+	$(BIN)/volition bench soak $(ARGS)
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/report.py

@@ -35,7 +35,7 @@ def python(folder: Path, *lines: str) -> str:
 def test_help_names_the_targets(checkout):
     done = make(checkout)
     assert done.returncode == 0
-    for target in ("make demo", "make test", "lint", "format", "bench", "docs", "clean"):
+    for target in ("make demo", "make test", "lint", "format", "bench", "soak", "docs", "clean"):
         assert target in done.stdout
 
 

@@ -1,0 +1,137 @@
+"""Hours of simulated use in one piece, with faults: does it grow, slow down, lose its log, or fail to come back?"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from volition.app._bench import Found, Measure, SkipError
+from volition.loop.calibrate import Calibration
+from volition.loop.loop import Loop
+from volition.loop.played import PlayedRun
+
+_FAULT_EVERY_S, _FAULT_S = 600.0, 10.0
+_FAULTS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (  # an act, what it does, and what ends it
+    ("drop", {"share": 1.0}, {"share": 0.0}),
+    ("kill", {"share": 0.3}, {"share": 0.0}),
+    ("touch", {"on": False}, {"on": True}),
+)
+_BODIES: Mapping[str, tuple[dict[str, Any], float]] = {  # stages, and the hours of a whole soak
+    "cursor": ({"channel": "thread1024", "effector": "cursor", "task": "reach"}, 8.0),
+    "legs": ({"channel": "thread1024", "effector": "legs", "task": "walk"}, 0.5),
+}
+
+
+@dataclass(frozen=True)
+class _Soak:
+    """What was seen; the lists hold a value for each part (an hour, in a whole soak)."""
+
+    cpu_s: list[float]
+    rss_mb: list[float]
+    trials: list[int]
+    reached: list[int]
+    stray: dict[str, int]  # faults that nobody caused
+    bins_lost: int  # of the log
+    hours: float
+
+
+def _rss_mb() -> float:
+    """Resident memory of this process, MB (Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError as error:
+        raise SkipError("resident memory is read from /proc, which is not here") from error
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _part(loop: Loop, seconds: float, every_s: float) -> None:
+    """So long, with a fault at the end of each stretch; afterwards a user arms it again."""
+    left, k = seconds, round(loop.t_ns / 1e9 / every_s)
+    while left > 0:
+        calm = min(left, every_s - _FAULT_S)
+        loop.advance(calm)
+        left -= calm
+        if left <= 0:
+            return
+        act, begin, end = _FAULTS[k % len(_FAULTS)]
+        loop.act(act, **begin)
+        loop.advance(min(left, _FAULT_S))
+        loop.act(act, **end)
+        loop.act("arm")
+        left, k = left - _FAULT_S, k + 1
+
+
+@lru_cache(maxsize=1)
+def _run(body: str, hours: float, parts: int, calibration: Calibration) -> _Soak:
+    """One loop from its calibration to the end, logged; the log is read back."""
+    stages, _ = _BODIES[body]
+    seconds = 3600 * hours / parts
+    with tempfile.TemporaryDirectory() as folder:
+        loop = Loop("person", decoder="kalman", feedback="linear", seed=1, record=Path(folder, "run"), **stages)
+        loop.calibrate(calibration)
+        loop.act("restart")
+        cpu: list[float] = []
+        rss: list[float] = []
+        trials: list[int] = []
+        reached: list[int] = []
+        for _ in range(parts):
+            began = time.process_time()
+            _part(loop, seconds, min(_FAULT_EVERY_S, seconds / 2))
+            cpu.append(time.process_time() - began)
+            rss.append(_rss_mb())
+            done = loop.report().trials
+            trials.append(len(done) - sum(trials))
+            reached.append(sum(t["outcome"] == "reached" for t in done) - sum(reached))
+        bins = loop.t_ns // loop.setup.bin_ns
+        stray = {f"{where}: {what}": n for where, kinds in loop.report().faults.items() for what, n in kinds.items()}
+        stray.pop("channel: lost", None)  # those are ours
+        loop.close()
+        read = sum(1 for _ in PlayedRun(Path(folder, "run")).read())
+    return _Soak(cpu, rss, trials, reached, stray, bins - read, hours)
+
+
+def measures(quick: bool) -> Iterator[Measure]:
+    """All rows."""
+    for body, (_, whole) in _BODIES.items():
+        if quick and body != "cursor":
+            continue
+        hours, parts = (0.01, 2) if quick else (whole, max(2, round(whole)))
+        calibration = Calibration(10.0, (), 1.0) if quick else Calibration()
+
+        def soak(body: str = body, hours: float = hours, parts: int = parts, how: Any = calibration) -> _Soak:
+            return _run(body, hours, parts, how)
+
+        def grown(soak: Any = soak) -> Found:
+            s = soak()
+            return Found(
+                (s.rss_mb[-1] - s.rss_mb[0]) / (s.hours * (1 - 1 / len(s.rss_mb))), {"at the end, MB": s.rss_mb[-1]}
+            )
+
+        def slower(soak: Any = soak) -> Found:
+            s = soak()
+            return Found(s.cpu_s[-1] / s.cpu_s[0], {"x real time": 3600 * s.hours / sum(s.cpu_s)})
+
+        def reached(soak: Any = soak) -> Found:
+            s = soak()
+            first, last = (100 * s.reached[i] / max(1, s.trials[i]) for i in (0, -1))
+            return Found(last, {"first part, %": first, "trials": sum(s.trials)})
+
+        def stray(soak: Any = soak) -> Found:
+            s = soak()
+            return Found(sum(s.stray.values()), {"which": ", ".join(f"{k} {n}" for k, n in s.stray.items()) or "none"})
+
+        def lost(soak: Any = soak) -> Found:
+            return Found(soak().bins_lost)
+
+        how = {"hours": hours, "parts": parts}
+        yield Measure(f"{body}: memory grown an hour, after the first part", "MB", grown, at_most=20, parameters=how)
+        yield Measure(f"{body}: CPU of the last part over the first", "", slower, at_most=1.2, parameters=how)
+        yield Measure(f"{body}: bins of the log that are not there", "", lost, at_most=0, parameters=how)
+        yield Measure(f"{body}: faults that nobody caused", "", stray, at_most=0, parameters=how)
+        yield Measure(f"{body}: trials reached in the last part", "%", reached, parameters=how)
