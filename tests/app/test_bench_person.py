@@ -28,7 +28,7 @@ def test_a_recording_is_compared():
     items = list(bench.measures(quick=True))
     found = items[0].run()
     assert 0 < found.value < 2
-    assert found.extra["populations"] == 2
+    assert found.extra["populations"] == 4
     assert items[1].run().extra["recorded"] == pytest.approx(0.96, abs=0.1)
     with pytest.raises(SkipError, match="500 ms"):  # its stretches are too short for that
         items[2].run()

@@ -65,6 +65,9 @@ def test_nothing_drawn_is_tuned_or_fires_beyond_the_recorded():
 def test_a_file_reads_back():
     again = Preset.from_json(UTAH.as_json(), "again")
     assert again.as_json() == UTAH.as_json()
+    assert again.exponent == 1.0
+    bent = replace(UTAH, exponent=0.5)
+    assert Preset.from_json(bent.as_json(), "bent").exponent == 0.5
     assert len(again.mean) == TUNING + len(again.factor_ms)
 
 

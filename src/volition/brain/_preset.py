@@ -26,6 +26,8 @@ _MOST_SHARED = 1.0  # variance of the log-rate by common noise, and
 _MOST_OWN = 2.0  # of the gain by own noise: what is per root of the rate would be without bound in slow units
 _MOST_PEAKED = 3.0
 _LEAST_FACTOR = 0.05
+LEAST_SPEED = 0.01  # of the full one: below it log-rates go with the velocity itself, whatever the exponent
+_LINEAR = ("exponent", 1.0)  # left out of the text
 _EDGE = 1e-3  # probability that the ends of the quantiles stand for
 
 
@@ -80,6 +82,7 @@ class Preset:
         deepest: largest log-rate above rest there; none that is drawn is tuned more.
         velocity_lead_ms: how much later the encoded velocity was, ms, and
         position_lead_ms: the encoded position.
+        exponent: of the speed that tuning to velocity and speed is multiplied with; 1: linear, as in Wang et al. 2007.
     """
 
     about: str
@@ -98,6 +101,7 @@ class Preset:
     deepest: float
     velocity_lead_ms: float
     position_lead_ms: float
+    exponent: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no population can be drawn from.
@@ -122,9 +126,10 @@ class Preset:
             and self.own_ms > 0
             and self.drift_min > 0
             and self.drift_sd >= 0
+            and 0 < self.exponent <= 1
             and (self.factor_ms > 0).all()
         ):
-            raise ValueError("times must be positive, drift_sd not negative")
+            raise ValueError("times must be positive, drift_sd not negative, the exponent above 0 and at most 1")
 
     def as_json(self) -> str:
         """Text, 5 significant digits."""
@@ -134,7 +139,8 @@ class Preset:
                 return [plain(v) for v in value]
             return value if isinstance(value, str) else float(f"{float(value):.5g}")
 
-        body = ",\n".join(f"{json.dumps(k)}: {json.dumps(plain(v))}" for k, v in asdict(self).items())
+        told = {k: v for k, v in asdict(self).items() if k != _LINEAR[0] or v != _LINEAR[1]}
+        body = ",\n".join(f"{json.dumps(k)}: {json.dumps(plain(v))}" for k, v in told.items())
         return f"{{\n{body}\n}}\n"
 
     @classmethod
@@ -147,10 +153,10 @@ class Preset:
         try:
             given: Mapping[str, Any] = json.loads(text)
             kinds = {f.name: f.type for f in fields(cls)}
-            if not isinstance(given, dict) or set(given) != set(kinds):
+            if not isinstance(given, dict) or {*given, _LINEAR[0]} != set(kinds):
                 raise ValueError(f"it must have exactly {', '.join(kinds)}")
             values: dict[str, Any] = {k: np.array(v, np.float64) if kinds[k] == "Float64" else v for k, v in given.items()}
-            for name in (k for k, kind in kinds.items() if kind == "float"):
+            for name in (k for k in values if kinds[k] == "float"):
                 values[name] = float(values[name])
             return cls(**values)
         except (ValueError, TypeError) as error:

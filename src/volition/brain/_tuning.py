@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from volition.brain._instability import Drift, InstabilityConfig, later
-from volition.brain._preset import Preset, Units, shipped, unknown
+from volition.brain._preset import LEAST_SPEED, Preset, Units, shipped, unknown
 from volition.brain._stepping import SteppingConfig, stride_tuning
 from volition.brain._variability import CommonNoise, OwnNoise, Renewal, VariabilityConfig
 from volition.errors import ConfigError
@@ -142,6 +142,7 @@ class Population:
         self._matrix: Float32 = np.ascontiguousarray(np.column_stack(columns).T, np.float32)
         self._drive: Float32 = np.ones(len(self._matrix), np.float32)
         self._at_bias, self._per_speed = 2 * k + 2, 1.0 / float(setup.max_speed)
+        self._bend = self.preset.exponent - 1.0
         low, high = (np.pad(side, (0, 3))[list(axes)] for side in setup.workspace)
         self._centre = ((low + high) / 2).tolist()
         self._per_reach = 2.0 / float((high - low).max() or 1.0)
@@ -168,6 +169,8 @@ class Population:
         drive, out, scale, i = self._drive, self._log, self._per_speed, self._at_bias
         if self._drift.step():
             self._matrix[i] = self._bias + self._drift.log_rate
+        if self._bend:
+            scale *= max(math.hypot(*velocity) * scale, LEAST_SPEED) ** self._bend
         place = ((p - c) * self._per_reach for p, c in zip(position, self._centre, strict=True))
         drive[:i] = [*(v * scale for v in velocity), math.hypot(*velocity) * scale, *place, click]
         end = len(drive) - 3 * self._steps

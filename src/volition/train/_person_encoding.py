@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from volition.brain._preset import LEAST_SPEED
 from volition.errors import InputError
 from volition.signal import NS_PER_MS, Bool, Float64, Recording
 
@@ -14,6 +15,7 @@ FULL = 0.99  # quantile of speed and reach that counts as full
 LEAD_MS = 122.0  # velocity; position follows 41 ms behind it (Wang et al. 2007, abstract)
 BEHIND_MS = 41.0
 _LEADS_MS = tuple(range(-200, 301, 50))
+_EXPONENTS = (1.0, 0.8, 0.65, 0.5, 0.35)
 _LEAST_BINS = 200
 _MOST_BINS = 60_000
 _RIDGE = 1.0
@@ -73,10 +75,15 @@ class Movement:
         position, b = self._shifted(self.position, lead_ms - BEHIND_MS)
         return velocity, position, a & b
 
-    def drive(self, lead_ms: float) -> tuple[Float64, Bool]:
-        """`[bins, 5]` what tuning is multiplied with (velocity, speed, position, all over full), and where it is known."""
+    def drive(self, lead_ms: float, exponent: float = 1.0) -> tuple[Float64, Bool]:
+        """`[bins, 5]` what tuning is multiplied with (velocity, speed, position, all over full), and where it is known.
+
+        Speeds are raised to the power of `exponent`; directions stay.
+        """
         velocity, position, known = self.ahead(lead_ms)
         v, p = velocity / self.full_speed, (position - self.centre) / self.reach
+        if exponent != 1.0:
+            v = v * np.maximum(np.hypot(*v.T), LEAST_SPEED)[:, None] ** (exponent - 1.0)
         return np.column_stack((v, np.hypot(*v.T), p)), known
 
     def _shifted(self, x: Float64, by_ms: float) -> tuple[Float64, Bool]:
@@ -110,41 +117,46 @@ class Encoding:
         bias: `[n]` log of the expected count at rest.
         covariance: `[n, 5, 5]` of the weights' errors, were counts Poisson.
         lead_ms: of the velocity.
+        exponent: of the speed.
     """
 
     weights: Float64
     bias: Float64
     covariance: Float64
     lead_ms: float
+    exponent: float = 1.0
 
     def expected(self, drive: Float64) -> Float64:
         """`[bins, n]` expected counts."""
         return np.asarray(np.exp(np.clip(drive @ self.weights.T + self.bias, -_LIMIT, _LIMIT / 2)))
 
 
-def fit(counts: Float64, movement: Movement, lead_ms: float | None = None) -> Encoding:
+def fit(counts: Float64, movement: Movement, lead_ms: float | None = None, exponent: float | None = 1.0) -> Encoding:
     """Maximum likelihood of Poisson counts with log-linear tuning, by Newton's method; a weak ridge holds silent units.
 
     Args:
         counts: `[bins, n]`.
         movement: of the same bins.
         lead_ms: None: the one of a grid that explains most.
+        exponent: None: the same, at that lead.
 
     Raises:
         InputError: too few bins.
     """
     if lead_ms is None:
         lead_ms = max(_LEADS_MS, key=lambda lead: _explained(counts, movement, float(lead)))
-    drive, known = movement.drive(float(lead_ms))
+    if exponent is None:
+        exponent = max(_EXPONENTS, key=lambda power: _explained(counts, movement, float(lead_ms), power))
+    drive, known = movement.drive(float(lead_ms), exponent)
     if known.sum() < _LEAST_BINS:
         raise InputError(f"{int(known.sum())} bins with known movement are too few to calibrate a person to")
     W, H = _newton(drive[known][:_MOST_BINS], counts[known][:_MOST_BINS], 30)
-    return Encoding(W[1:].T, W[0], np.asarray(np.linalg.inv(H)[:, 1:, 1:], np.float64), float(lead_ms))
+    return Encoding(W[1:].T, W[0], np.asarray(np.linalg.inv(H)[:, 1:, 1:], np.float64), float(lead_ms), exponent)
 
 
-def _explained(counts: Float64, movement: Movement, lead_ms: float) -> float:
+def _explained(counts: Float64, movement: Movement, lead_ms: float, exponent: float = 1.0) -> float:
     """Log-likelihood above that of constant rates, a bin."""
-    drive, known = movement.drive(lead_ms)
+    drive, known = movement.drive(lead_ms, exponent)
     x, n = drive[known][:8000], counts[known][:8000]
     if len(x) < _LEAST_BINS:
         return -np.inf

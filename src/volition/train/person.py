@@ -30,12 +30,13 @@ _SIZES = np.geomspace(0.05, 6.0, 25)
 _EM_STEPS = 100  # early stopping: the distribution stays smooth
 
 
-def fit(recording: Recording, about: str = "") -> Preset:
+def fit(recording: Recording, about: str = "", exponent: float | None = None) -> Preset:
     """Distributions of a recording's units.
 
     Args:
         recording: counts and kinematics.
         about: what to say of it; by default its name and size.
+        exponent: of the speed; None: the one of a grid that explains most.
 
     Raises:
         InputError: too few units fire, too few bins, nothing moves.
@@ -47,8 +48,8 @@ def fit(recording: Recording, about: str = "") -> Preset:
             f"{recording.name}: {int(enough.sum())} units fire {LEAST_SPIKES} spikes; a person wants {_LEAST_UNITS}"
         )
     movement = encoding.Movement.of(recording)
-    found = encoding.fit(counts[:, enough], movement)
-    drive, known = movement.drive(found.lead_ms)
+    found = encoding.fit(counts[:, enough], movement, exponent=exponent)
+    drive, known = movement.drive(found.lead_ms, found.exponent)
     mu = found.expected(drive[known])
     residual = noise.Residual(counts[known][:, enough] - mu, mu, movement.segment[known], movement.bin_ms)
     rest = noise.find(residual)
@@ -88,6 +89,7 @@ def fit(recording: Recording, about: str = "") -> Preset:
         deepest=float(at_best(found.weights)[sure].max()),
         velocity_lead_ms=found.lead_ms,
         position_lead_ms=found.lead_ms - encoding.BEHIND_MS,
+        exponent=found.exponent,
     )
 
 

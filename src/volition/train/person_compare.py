@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from volition.brain._preset import TUNING, Preset
+from volition.brain._preset import PROPERTIES, TUNING, Preset
+from volition.brain._variability import averaged
 from volition.decoder.wiener import Wiener, WienerConfig
 from volition.signal import NS_PER_S, Float64, Recording
 from volition.train import _person_encoding as encoding
@@ -24,6 +25,8 @@ SIZES = (25, 50, 100)
 # One history and one penalty for every size: near what the inner validation takes on recordings, at a tenth of its time.
 _WIENER = WienerConfig(history_ms=(300.0,), penalties=(1000.0,), ratios=(1.0,))
 _LEAST_STRETCHES = 50
+_SEEN_BINS = 40_000
+_SHORT = 2000  # bins: a shorter recording tells little of its noise, so more populations are measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +52,13 @@ class Measured:
     bits: Float64
 
 
-def measure(recording: Recording, lead_ms: float | None = None) -> Measured:
+def measure(recording: Recording, lead_ms: float | None = None, exponent: float = 1.0) -> Measured:
     """Rates, tuning, and what tuning leaves, in bins of 50 and 500 ms (or the recording's own, where they are wider)."""
     counts = recording.counts.astype(np.float64)
     enough = counts.sum(axis=0) >= LEAST_SPIKES
     movement = encoding.Movement.of(recording)
-    found = encoding.fit(counts[:, enough], movement, lead_ms)
-    drive, known = movement.drive(found.lead_ms)
+    found = encoding.fit(counts[:, enough], movement, lead_ms, exponent)
+    drive, known = movement.drive(found.lead_ms, exponent)
     n, mu = counts[known][:, enough], found.expected(drive[known])
     residual = noise.Residual(n - mu, mu, movement.segment[known], movement.bin_ms)
     fano: dict[float, Float64] = {}
@@ -86,17 +89,27 @@ def measure_rates(recording: Recording) -> Float64:
     return np.asarray(recording.counts.mean(axis=0) * NS_PER_S / recording.bin_ns)
 
 
-def calibrated(recording: Recording, rounds: int = 2, populations: int = 5, about: str = "") -> Preset:
-    """`person.fit`, and then the common noise scaled until simulated populations are as correlated as the recorded units.
+def calibrated(recording: Recording, rounds: int = 2, populations: int = 0, about: str = "") -> Preset:
+    """`person.fit`, and then the noise scaled until simulated populations vary, and vary together, as the recorded units do.
 
     The method of simulated moments (McFadden 1989): what is fitted in log-rates is seen in counts through rates that
     movement changes, which no formula gets quite right for deeply tuned units. Mean and root mean square of the noise
-    correlations in the narrowest bins are matched, by the mean and the spread of the loadings.
+    correlations in the narrowest bins are matched, by the mean and the spread of the loadings; the mean Fano factor in the
+    widest, by the variance of the units' own gains.
+
+    Args:
+        recording: what is fitted.
+        rounds: how often the noise is scaled.
+        populations: drawn in a round; 0: as many as make `_SEEN_BINS`, since in a short recording each tells little.
+        about: as `person.fit` takes it.
     """
     preset = fit(recording, about)
-    goal = measure(recording, preset.velocity_lead_ms)
+    populations = populations or int(np.clip(_SEEN_BINS // recording.bins, 5, 50))
+    how = preset.velocity_lead_ms, preset.exponent
+    goal = measure(recording, *how)
     for k in range(rounds):
-        made = [measure(simulate(preset, recording, seed=100 * k + i), preset.velocity_lead_ms) for i in range(populations)]
+        made = [measure(simulate(preset, recording, seed=100 * k + i), *how) for i in range(populations)]
+        preset = _as_variable(preset, goal, made)
         wanted, seen = _correlations([goal]), _correlations(made)
         if wanted is None or seen is None:
             break
@@ -108,6 +121,23 @@ def calibrated(recording: Recording, rounds: int = 2, populations: int = 5, abou
             covariance=preset.covariance * np.outer(by, by),
         )
     return preset
+
+
+def _as_variable(preset: Preset, goal: Measured, made: Sequence[Measured]) -> Preset:
+    """Own noise scaled by what the mean Fano factor of simulated units wants: it adds its variance times E rate² / E rate.
+
+    Only where there are wide bins: in narrow ones regularity and gain are hardly told apart.
+    """
+    if len(goal.fano) < 2:
+        return preset
+    width = max(goal.fano)
+    own = preset.quantiles[PROPERTIES.index("own_excess")]
+    adds = float(np.interp(np.linspace(0, 1, 201), preset.probability, own).mean())
+    adds *= float(averaged(width / preset.own_ms)) * width / 1e3
+    lacks = float(np.mean(goal.fano[width]) - np.mean(np.concatenate([m.fano[width] for m in made])))
+    quantiles = preset.quantiles.copy()
+    quantiles[PROPERTIES.index("own_excess")] *= float(np.clip(1 + lacks / max(adds, 1e-3), 0.5, 2.0))
+    return replace(preset, quantiles=quantiles)
 
 
 def _correlations(of: Sequence[Measured]) -> tuple[float, float] | None:
@@ -246,7 +276,8 @@ def compare(
         recording: not the one the preset was fitted to.
         preset: distributions.
         reference: what it was fitted to, for the distance that one recording has from another.
-        populations: how many are drawn, and how many subsets of the recorded units are decoded.
+        populations: how many are drawn and decoded, and how many subsets of the recorded units are; up to three times as
+            many are measured if the recording is short.
         sizes: numbers of units to decode from, besides all; empty: nothing is decoded.
         seed: of everything drawn.
         other_day: `reference` was recorded on another day.
@@ -254,22 +285,25 @@ def compare(
     """
     rng = np.random.default_rng(seed)
     found: list[Measured] = []
+    how = preset.velocity_lead_ms, preset.exponent
     n = recording.channels
     counts = [k for k in sizes if k < n] + ([n] if sizes else [])
     curve: dict[int, tuple[list[float], list[float]]] = {k: ([], []) for k in counts}
     for i in range(populations):
         made = simulate(preset, recording, seed=seed * 1000 + i)
-        found.append(measure(made, preset.velocity_lead_ms))
+        found.append(measure(made, *how))
         for k, (recorded, simulated) in curve.items():
             if k < n or not recorded:  # all units are all units
                 recorded.append(decoded(recording, sorted(rng.permutation(n)[:k])))
             simulated.append(decoded(made, sorted(rng.permutation(n)[:k])))
         if watch is not None:
             watch((i + 1) / populations)
+    more = min(2 * populations, populations * _SHORT // recording.bins - populations)
+    found += [measure(simulate(preset, recording, seed=seed * 1000 + populations + i), *how) for i in range(more)]
     return Comparison(
-        recorded=measure(recording, preset.velocity_lead_ms),
+        recorded=measure(recording, *how),
         simulated=found,
-        reference=None if reference is None else measure(reference, preset.velocity_lead_ms),
+        reference=None if reference is None else measure(reference, *how),
         bound=ks_bound(measure_rates(recording)),
         curve={k: (np.array(a), np.array(b)) for k, (a, b) in curve.items()},
         other_day=other_day,

@@ -56,6 +56,8 @@ def compared(file: str, fitted: str | None, blocks: int, populations: int) -> di
     sizes = SIZES if blocks == BLOCKS else ()
     found = compare(rest, calibrated(learn), learn, populations=populations, sizes=sizes, other_day=fitted is not None)
     rows = {row["what"].replace(f" {rest.channels} units", " all units"): row for row in found.rows()}
+    for what, row in rows.items():  # of a short recording more are measured than are decoded
+        row["populations"] = populations if what.startswith("R²") else len(found.simulated)
     rows["rates, KS distance"]["limit"] = max(found.bound, found.reference_distance if found.other_day else 0.0)
     return rows
 
@@ -64,10 +66,12 @@ def _measured(file: str, fitted: str | None, blocks: int, populations: int, what
     row = compared(file, fitted, blocks, populations).get(what)
     if row is None:
         raise SkipError(f"{Path(file).name} has no {what}: too few units, or stretches too short")
-    extra = {k: row[k] for k in ("recorded", "simulated", "fitted part")} | {"populations": populations}
+    extra = {k: row[k] for k in ("recorded", "simulated", "fitted part", "populations")}
     if what.startswith("rates"):
         return Found(row["simulated"] / row["limit"], {**extra, "limit": round(row["limit"], 4)})
     off = abs(row["simulated"] - row["recorded"])
+    if unit == "%":  # the recorded parts (or days) differ among themselves
+        extra["the two recorded parts differ by, %"] = round(100 * abs(row["fitted part"] / row["recorded"] - 1), 1)
     return Found(100 * off / abs(row["recorded"]) if unit == "%" else off, extra)
 
 
