@@ -84,3 +84,18 @@ def test_a_body_that_seeks_its_balance_is_not_made_faster():
     for _ in range(200):
         command = shaper.step(np.array([[1.0], [0.0], [0.0]]), np.zeros(1), np.ones(1, bool), DT)
     assert command[0, 0] == 0
+
+
+def test_a_walk_is_kept_to_between_its_bounds_and_run_outside_them():
+    shaper = Shaper(1, Shape(walk=True, frozen_s=0.0, walk_from_m_s=(0.5, 0.7), run_from_m_s=(1.7, 1.9)))
+
+    def walks(speed, side=0.0, seconds=4.0):
+        for _ in range(round(seconds / 0.02)):
+            shaper.step(np.array([[speed], [side], [0.0]]), np.zeros(1), np.zeros(1, bool), 0.02)
+        return bool(shaper.walks[0])
+
+    told = [walks(v) for v in (0.0, 0.6, 1.0, 0.6, 0.4, 0.6, 1.8, 1.0, 1.8, 2.0, 1.8, 1.6)]
+    assert told == [False, False, True, True, False, False, True, True, True, False, False, True]
+    assert not walks(0.8, side=0.3)
+    assert walks(1.0)
+    assert not Shaper(1, Shape()).walks.any()

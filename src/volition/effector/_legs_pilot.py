@@ -24,6 +24,8 @@ _IN_BACK, _IN_FRONT, _IN_SIDE = -0.03, 0.05, 0.04
 _SLOW_M_S = 0.2
 _AT_LEAST_S = 0.9  # stepping, once begun
 _BLEND_S = 0.12
+# A walker that is off by so much has been knocked: it runs until it has been calm for a while. From one to the other in:
+_UPSET_M_S, _UPSET_SIDE_M_S, _UPSET_RAD, _CALM_S, _CHANGE_S = 0.7, 0.6, 0.2, 1.0, 0.3
 _FREE_M_S, _LEAD_M_S = 2.5, 1.0  # above the first, a gait's speed is at most the second ahead of the body's
 
 
@@ -37,12 +39,14 @@ class Library:
         about: how they were made.
         told: speed that the law is told for a command of each of `speeds`, m/s; by default that speed itself. A fast
             gait runs slower than it is told, and only up to a bound is that made good by the slow integral.
+        walk: gaits that walk; None where there are none.
     """
 
     speeds: Float64
     values: Float64
     about: Mapping[str, Any]
     told: Float64 | None = None
+    walk: Library | None = None
 
     def at(self, speed: Float64) -> Float64:
         """Parameters at speeds `[n]`, on straight lines between the gaits: `[n, len(NAMES)]`."""
@@ -70,6 +74,7 @@ class Library:
         """
         try:
             data = json.loads(text)
+            walk = data.pop("walk", None)
             gaits: Sequence[Mapping[str, Any]] = data.pop("gaits")
             speeds = np.array([g["speed"] for g in gaits], float)
             told = np.array([g.get("told", g["speed"]) for g in gaits], float)
@@ -82,7 +87,8 @@ class Library:
             raise InputError(f"{name}: unknown gait parameters {', '.join(strange)}")
         if len(speeds) == 0 or (np.diff(speeds) <= 0).any() or not (np.isfinite(values).all() and np.isfinite(told).all()):
             raise InputError(f"{name}: speeds must rise and values be finite")
-        return cls(speeds, values, data, told)
+        walks = None if walk is None else cls.parse(json.dumps({"gaits": walk}), f"{name}, walk")
+        return cls(speeds, values, data, told, walks)
 
     @classmethod
     def shipped(cls, fit: str, limits: str) -> Library:
@@ -108,6 +114,8 @@ class Pilot:
         self._since_s = np.full(n, 10.0)
         self._from: Float64 | None = None
         self._last: Float64 | None = None
+        self._walks = np.zeros(n)  # share of the walk in the gait
+        self._calm_s = np.full(n, 10.0)
 
     def step(self, e: Estimate, wanted: Float64, age_s: Float64, dt: float) -> Float64:
         """Joint targets `[n, 2, 6]`, rad, for intents `wanted` `[3, n]` of age `age_s` `[n]`."""
@@ -124,6 +132,7 @@ class Pilot:
         most = np.maximum(_FREE_M_S, self.gait.speed + _LEAD_M_S)
         vx, pace = np.minimum(self._library.ask(command[0]), most), np.abs(np.minimum(command[0], most))
         p = self._library.at(np.maximum(pace, np.minimum(still - 0.4, 2 * (still - 1.5))))
+        p = self._walking(p, e, command, dt)
         begin = (self.mode == STANDING) & (asked | lost)
         end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
         if begin.any():
@@ -140,6 +149,19 @@ class Pilot:
         standing = self._stand.step(e, xi, dt)
         target = np.where((self.mode == STEPPING)[:, None, None], stepping, standing)
         return self._blend(target, changed)
+
+    def _walking(self, p: Float64, e: Estimate, command: Float64, dt: float) -> Float64:
+        """The gait's numbers, those of a walk where one is wanted; who has been knocked runs until he is calm."""
+        walk = self._library.walk
+        if walk is None or not (self.shaper.walks.any() or self._walks.any()):
+            return p
+        upset = (np.abs(self.gait.speed - command[0]) > _UPSET_M_S) | (np.abs(e.vy - command[1]) > _UPSET_SIDE_M_S)
+        upset |= (np.abs(e.roll) > _UPSET_RAD) | (np.abs(e.pitch) > 2 * _UPSET_RAD)
+        self._calm_s = np.where(upset, 0.0, self._calm_s + dt)
+        to = self.shaper.walks & (self._calm_s > _CALM_S)
+        self._walks = np.clip(self._walks + np.where(to, dt, -dt) / _CHANGE_S, 0.0, 1.0)
+        share = self._walks[:, None]
+        return (1 - share) * p + share * walk.at(np.abs(command[0]))
 
     @staticmethod
     def _lost(xi: tuple[Float64, Float64]) -> Bool:

@@ -23,6 +23,10 @@ class Shape:
             rest. A person at rest must not walk off on noise.
         hold_s, decay_s: an intent older than the first is let fade with the second as time constant.
         frozen_s: an intent that is bit-equal for so long, and not nil, counts as old; 0 allows it (a joystick).
+        walk: whether it walks at a person's speeds, where it would run otherwise; by these bounds, between which it keeps to
+            what it does:
+        walk_from_m_s: slower than the first it steps as in running on the spot, faster than the second it walks.
+        run_from_m_s: faster than the second it runs, slower than the first it walks.
     """
 
     max_m_s: float = 3.0
@@ -38,6 +42,9 @@ class Shape:
     hold_s: float = 0.3
     decay_s: float = 0.5
     frozen_s: float = 1.0
+    walk: bool = False
+    walk_from_m_s: tuple[float, float] = (0.5, 0.7)
+    run_from_m_s: tuple[float, float] = (1.7, 1.9)
 
 
 class Shaper:
@@ -46,12 +53,14 @@ class Shaper:
     Attributes:
         command: as told to the gait.
         moving: `[n]`, whether anything but standing is wanted.
+        walks: `[n]`, whether a walk is wanted: not while it steps aside or turns on the spot.
     """
 
     def __init__(self, n: int, shape: Shape) -> None:
         self.shape = shape
         self.command = np.zeros((3, n))
         self.moving: Bool = np.zeros(n, bool)
+        self.walks: Bool = np.zeros(n, bool)
         self._smooth = np.zeros((3, n))
         self._last = np.full((3, n), np.nan)
         self._same_s = np.zeros(n)
@@ -89,4 +98,8 @@ class Shaper:
         change[1] = np.clip(change[1], -s.speed_up_m_s2 * dt, s.speed_up_m_s2 * dt)
         change[2] = np.clip(change[2], -s.turn_rad_s2 * dt, s.turn_rad_s2 * dt)
         self.command = self.command + change
+        if s.walk:
+            least, most = (np.where(self.walks, *x) for x in (s.walk_from_m_s, s.run_from_m_s[::-1]))
+            aside = np.where(self.walks, 0.15, 0.08)
+            self.walks = (self.command[0] > least) & (self.command[0] < most) & (np.abs(self.command[1]) < aside)
         return self.command
