@@ -11,7 +11,7 @@ WAY = {"fit": "robot", "limits": "stated", "bodies": 2, "seconds": 5.0, "speed":
 def test_every_row_has_a_name_of_its_own_and_a_goal():
     rows = list(legs.measures(quick=True))
     assert len({row.what for row in rows}) == len(rows)
-    assert all(row.goal for row in rows)
+    assert all(row.goal for row in rows if not row.what.startswith("human"))  # some of those are only told
     full = list(legs.measures())
     assert all(row.parameters["bodies"] >= 20 for row in full if "bodies" in row.parameters)
 

@@ -148,7 +148,9 @@ def test_damaged_files_of_gaits_are_one_line(text, what):
         Library.parse(text, "x.json")
 
 
-@pytest.mark.parametrize("wrong", [{"fit": "cat"}, {"limits": "none"}, {"friction": 0.0}, {"noise": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"fit": "cat"}, {"gait": "crawl"}, {"limits": "none"}, {"friction": 0.0}, {"noise": float("nan")}]
+)
 def test_impossible_configurations_are_refused(wrong):
     with pytest.raises(ConfigError, match=r"^legs: "):
         LegsConfig(**wrong)

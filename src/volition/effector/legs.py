@@ -44,6 +44,7 @@ from volition.errors import ConfigError
 from volition.signal import NS_PER_S, BodyState, Float64, Intent, Touch
 from volition.stage import GROUNDS, Port, Setup, Spec
 
+GAITS = ("run", "walk")
 _INTENT = ("walk.x", "walk.y", "walk.turn")
 _TICK_S = 0.005
 _PHYSICS_S = 0.001
@@ -64,6 +65,8 @@ class LegsConfig:
         fit: "robot" (a torso of its own) or "prosthesis" (under the pelvis of a person of 75 kg).
         limits: of the motors: "stated" or "sprint".
         max_speed_m_s: fastest forward command, m/s, but never faster than the library's fastest gait; 0 is that one.
+        gait: "run" (at every speed, with short hurried strides when slow: the surest) or "walk" (at a person's walking
+            speeds it walks; when it is knocked it runs).
         friction: of the floor, sliding.
         ground: "flat", "slopes" (10 %), "steps" (3 cm), "slippery" (friction 0.5 to 1), "mixed" (all of them), or "auto":
             what the task asks for. The controller is not told.
@@ -79,6 +82,7 @@ class LegsConfig:
     fit: str = "robot"
     limits: str = "stated"
     max_speed_m_s: float = 3.0
+    gait: str = "run"
     friction: float = 0.9
     ground: str = "auto"
     noise: float = 1.0
@@ -92,6 +96,8 @@ class LegsConfig:
             raise ConfigError(f"legs: fit must be one of {', '.join(FITS)}, got {self.fit!r}")
         if self.limits not in LIMITS:
             raise ConfigError(f"legs: limits must be one of {', '.join(LIMITS)}, got {self.limits!r}")
+        if self.gait not in GAITS:
+            raise ConfigError(f"legs: gait must be one of {', '.join(GAITS)}, got {self.gait!r}")
         if self.ground not in ("auto", *GROUNDS):
             raise ConfigError(f"legs: ground must be auto or one of {', '.join(GROUNDS)}, got {self.ground!r}")
         for name in ("max_speed_m_s", "noise", "rest_m_s", "hold_ms", "frozen_ms"):
@@ -148,6 +154,7 @@ class Legs:
             stay=c.rest_m_s,
             hold_s=c.hold_ms / 1e3,
             frozen_s=c.frozen_ms / 1e3,
+            walk=c.gait == "walk",
         )
         self._pilot = Pilot(1, self._library, shape, Build.of(self._model))
         self._sensors = Sensors(1, rng, SensorNoise(scale=c.noise))
