@@ -48,5 +48,5 @@ def test_who_walks_strides_as_in_a_walk_until_he_is_knocked():
     assert strides(1.0) == pytest.approx(1.0, abs=0.02)
     strides(0.5, roll=0.4)
     assert strides(0.5, roll=0.4) == pytest.approx(run, rel=0.02)
-    strides(2.0)
+    strides(2.5)
     assert strides(1.0) == pytest.approx(1.0, abs=0.02)

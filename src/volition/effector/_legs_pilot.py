@@ -24,8 +24,8 @@ _IN_BACK, _IN_FRONT, _IN_SIDE = -0.03, 0.05, 0.04
 _SLOW_M_S = 0.2
 _AT_LEAST_S = 0.9  # stepping, once begun
 _BLEND_S = 0.12
-# A walker that is off by so much has been knocked: it runs until it has been calm for a while. From one to the other in:
-_UPSET_M_S, _UPSET_SIDE_M_S, _UPSET_RAD, _CALM_S, _CHANGE_S = 0.7, 0.6, 0.2, 1.0, 0.3
+# A walker that is off by so much has been knocked: it runs until it has been calm for a while. Walks begin and end in:
+_UPSET_M_S, _UPSET_SIDE_M_S, _UPSET_RAD, _CALM_S, _BEGINS_S, _ENDS_S = 1.0, 1.1, 0.2, 1.0, 1.0, 0.3
 _FREE_M_S, _LEAD_M_S = 2.5, 1.0  # above the first, a gait's speed is at most the second ahead of the body's
 
 
@@ -159,7 +159,7 @@ class Pilot:
         upset |= (np.abs(e.roll) > _UPSET_RAD) | (np.abs(e.pitch) > 2 * _UPSET_RAD)
         self._calm_s = np.where(upset, 0.0, self._calm_s + dt)
         to = self.shaper.walks & (self._calm_s > _CALM_S)
-        self._walks = np.clip(self._walks + np.where(to, dt, -dt) / _CHANGE_S, 0.0, 1.0)
+        self._walks = np.clip(self._walks + dt * np.where(to, 1 / _BEGINS_S, -1 / _ENDS_S), 0.0, 1.0)
         share = self._walks[:, None]
         return (1 - share) * p + share * walk.at(np.abs(command[0]))
 
