@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from volition.effector._gait import INDEX, NAMES, Gait
+from volition.effector._legs_residual import Residual
 from volition.effector._legs_sense import Estimate
 from volition.effector._legs_shape import Shape, Shaper
 from volition.effector._legs_stand import LOADED_N, Build, Stand, capture_point
@@ -105,12 +106,14 @@ class Pilot:
         shaper: holds the command.
     """
 
-    def __init__(self, n: int, library: Library, shape: Shape, build: Build) -> None:
+    def __init__(self, n: int, library: Library, shape: Shape, build: Build, residual: Residual | None = None) -> None:
+        """With `residual` a learned correction is added while stepping."""
         self.mode = np.full(n, STANDING)
         self.shaper = Shaper(n, shape)
         self.gait = Gait(n)
+        self.residual = residual
         self._library, self._build = library, build
-        self._stand = Stand(n, build)
+        self.stand = Stand(n, build)
         self._since_s = np.full(n, 10.0)
         self._from: Float64 | None = None
         self._last: Float64 | None = None
@@ -125,13 +128,16 @@ class Pilot:
             wanted, age_s, lost & (self.mode == STEPPING) & (np.abs(self.shaper.command[0]) < 0.3), dt
         )
         self._since_s += dt
+        residual = self.residual
+        if residual is not None and residual.brake_m_s2:
+            self.shaper.brake = np.where(residual.active, residual.brake_m_s2, self.shaper.shape.slow_down_m_s2)
         asked = (command != 0).any(axis=0) | self.shaper.moving
         # A body lags behind its command. When it brakes, above 1.5 m/s its gait is that of the speed that it still has;
         # when it gains speed, that of little more than it has already.
         still = np.abs(self.gait.speed)
         most = np.maximum(_FREE_M_S, self.gait.speed + _LEAD_M_S)
-        vx, pace = np.minimum(self._library.ask(command[0]), most), np.abs(np.minimum(command[0], most))
-        p = self._library.at(np.maximum(pace, np.minimum(still - 0.4, 2 * (still - 1.5))))
+        vx, going = np.minimum(self._library.ask(command[0]), most), np.abs(np.minimum(command[0], most))
+        p = self._library.at(np.maximum(going, np.minimum(still - 0.4, 2 * (still - 1.5))))
         p = self._walking(p, e, command, dt)
         begin = (self.mode == STANDING) & (asked | lost)
         end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
@@ -141,12 +147,17 @@ class Pilot:
             phase = np.where(xi[1] > 0, left, left - 0.5) % 1.0
             self.gait.restart(begin, phase, e)
         if end.any():
-            self._stand.hold(end, e)
+            self.stand.hold(end, e)
         changed = begin | end
         self.mode = np.where(begin, STEPPING, np.where(end, STANDING, self.mode))
         self._since_s[changed] = 0.0
-        stepping = self.gait.step(e, p, vx, command[1], command[2], dt)
-        standing = self._stand.step(e, xi, dt)
+        added: Any = 0.0
+        if residual is not None:
+            before = e.angle if self._last is None else self._last
+            added, pace = residual.step(e, self.gait, command, vx, before, self.mode == STEPPING, dt)
+            p[:, INDEX["f"]] *= pace
+        stepping = self.gait.step(e, p, vx, command[1], command[2], dt) + added
+        standing = self.stand.step(e, xi, dt)
         target = np.where((self.mode == STEPPING)[:, None, None], stepping, standing)
         return self._blend(target, changed)
 
@@ -159,6 +170,8 @@ class Pilot:
         upset |= (np.abs(e.roll) > _UPSET_RAD) | (np.abs(e.pitch) > 2 * _UPSET_RAD)
         self._calm_s = np.where(upset, 0.0, self._calm_s + dt)
         to = self.shaper.walks & (self._calm_s > _CALM_S)
+        if self.residual is not None:
+            to &= ~self.residual.active
         self._walks = np.clip(self._walks + dt * np.where(to, 1 / _BEGINS_S, -1 / _ENDS_S), 0.0, 1.0)
         share = self._walks[:, None]
         return (1 - share) * p + share * walk.at(np.abs(command[0]))

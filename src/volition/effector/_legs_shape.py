@@ -52,6 +52,7 @@ class Shaper:
 
     Attributes:
         command: as told to the gait.
+        brake: `[n]`, how fast the forward command may fall, m/s².
         moving: `[n]`, whether anything but standing is wanted.
         walks: `[n]`, whether a walk is wanted: not while it steps aside or turns on the spot.
     """
@@ -61,6 +62,7 @@ class Shaper:
         self.command = np.zeros((3, n))
         self.moving: Bool = np.zeros(n, bool)
         self.walks: Bool = np.zeros(n, bool)
+        self.brake: Float64 = np.full(n, shape.slow_down_m_s2)
         self._smooth = np.zeros((3, n))
         self._last = np.full((3, n), np.nan)
         self._same_s = np.zeros(n)
@@ -92,9 +94,8 @@ class Shaper:
         change = goal - self.command
         up = np.where(recovering, 0.0, s.speed_up_m_s2 * dt)
         faster = np.abs(goal[0]) > np.abs(self.command[0])
-        change[0] = np.clip(
-            change[0], -np.where(faster, up, s.slow_down_m_s2 * dt), np.where(faster, up, s.slow_down_m_s2 * dt)
-        )
+        most_change = np.where(faster, up, self.brake * dt)
+        change[0] = np.clip(change[0], -most_change, most_change)
         change[1] = np.clip(change[1], -s.speed_up_m_s2 * dt, s.speed_up_m_s2 * dt)
         change[2] = np.clip(change[2], -s.turn_rad_s2 * dt, s.turn_rad_s2 * dt)
         self.command = self.command + change

@@ -36,6 +36,7 @@ from volition.effector._legs_ground import FRICTION
 from volition.effector._legs_model import FITS, HIP_TO_SOLE_M, LIMITS, LOWER, TAXELS, UPPER, G, build
 from volition.effector._legs_pilot import STANDING, Library, Pilot
 from volition.effector._legs_power import Power
+from volition.effector._legs_residual import Policy
 from volition.effector._legs_sense import Estimator, SensorNoise, Sensors
 from volition.effector._legs_shape import Shape
 from volition.effector._legs_stand import POSE, Build
@@ -64,6 +65,7 @@ class LegsConfig:
     Attributes:
         fit: "robot" (a torso of its own) or "prosthesis" (under the pelvis of a person of 75 kg).
         limits: of the motors: "stated" or "sprint".
+        residual: whether the learned correction of the gaits is added, where there is one for `fit` and `limits`.
         max_speed_m_s: fastest forward command, m/s, but never faster than the library's fastest gait; 0 is that one.
         gait: "run" (at every speed, with short hurried strides when slow: the surest) or "walk" (at a person's walking
             speeds it walks; when it is knocked it runs).
@@ -81,6 +83,7 @@ class LegsConfig:
 
     fit: str = "robot"
     limits: str = "stated"
+    residual: bool = True
     max_speed_m_s: float = 3.0
     gait: str = "run"
     friction: float = 0.9
@@ -127,6 +130,7 @@ class Legs:
     def __init__(self, config: LegsConfig | None = None) -> None:
         self.config = config or LegsConfig()
         self._library = Library.shipped(self.config.fit, self.config.limits)
+        self._policy = Policy.shipped(self.config.fit, self.config.limits) if self.config.residual else None
         top = float(self._library.speeds[-1])
         self.max_speed = min(self.config.max_speed_m_s or top, top)
         half = _HALF_WIDTH_M
@@ -156,7 +160,8 @@ class Legs:
             frozen_s=c.frozen_ms / 1e3,
             walk=c.gait == "walk",
         )
-        self._pilot = Pilot(1, self._library, shape, Build.of(self._model))
+        residual = None if self._policy is None else self._policy.residual(1)
+        self._pilot = Pilot(1, self._library, shape, Build.of(self._model), residual)
         self._sensors = Sensors(1, rng, SensorNoise(scale=c.noise))
         self._estimator = Estimator(1, float(self._model.body_mass.sum()) * G)
         self._place()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from volition.effector._legs_pilot import STANDING, Library, Pilot
+from volition.effector._legs_residual import Policy
 from volition.effector._legs_shape import Shape
 from volition.effector._legs_stand import POSE, Build
 from volition.signal import Bool, Float32, Float64
@@ -96,6 +97,7 @@ def drive(
     library: Library | None = None,
     shape: Shape | None = None,
     pushes: Sequence[tuple[float, Float64, Float64]] = (),
+    residual: bool | Policy = True,
 ) -> Track:
     """`n` bodies from standing, each with its own chance, for so many seconds.
 
@@ -109,13 +111,17 @@ def drive(
         library: gaits; by default the shipped ones.
         shape: how intents are shaped; by default up to the library's speed, and frozen intents taken as they are.
         pushes: (time s, change of velocity in x `[n]`, in y `[n]`, m/s).
+        residual: whether the shipped correction of the shipped gaits is added, or one of your own.
     """
     knocks = knocks or Knocks()
+    policy = residual if isinstance(residual, Policy) else None
+    if residual is True and library is None:
+        policy = Policy.shipped(world.fit, world.limits)
     library = library or Library.shipped(world.fit, world.limits)
     shape = shape or Shape(max_m_s=float(library.speeds[-1]), frozen_s=0.0)
     herd = Herd(n, world, seed)
     rng, zero = herd.rng, np.zeros(n)
-    pilot = Pilot(n, library, shape, Build.of(herd.model))
+    pilot = Pilot(n, library, shape, Build.of(herd.model), None if policy is None else policy.residual(n))
     herd.place(np.tile(POSE, (n, 2, 1)), zero, zero, zero, 0.0)
     due = {round(t / TICK_S): (dx, dy) for t, dx, dy in pushes}
     every = round(knocks.every_s / TICK_S)

@@ -1,0 +1,87 @@
+"""What is added to the legs' gaits: a small network, by reinforcement learning on a batch of simulated bodies.
+
+The training is saved in the folder every 20 iterations and goes on from there; in the end the folder holds policy.npz, which
+has the form of the shipped one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from volition.app._output import emit, this_command, writable_parent
+from volition.app._train.decoder import Line
+from volition.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Options of `volition train residual`.
+
+    Attributes:
+        fit: "robot" or "prosthesis".
+        limits: "stated" or "sprint".
+        iterations: in all; more of them than are saved go on from there.
+        bodies: in the herd.
+        steps: decisions (of 10 ms) of each body an iteration.
+        measured_s: simulated time in which mean and spread of what the network sees are measured first.
+        top_m_s: fastest command.
+        fall: price of a fall; tracking a second perfectly is worth 4.
+        seed: of all random numbers.
+        threads: cores for the physics.
+        output: folder; by default gaits/FIT-LIMITS-residual.
+        json: also save the row as JSON here.
+    """
+
+    fit: str = "robot"
+    limits: str = "sprint"
+    iterations: int = 600
+    bodies: int = 192
+    steps: int = 32
+    measured_s: float = 9.0
+    top_m_s: float = 7.5
+    fall: float = 20.0
+    seed: int = 0
+    threads: int = 1
+    output: Path | None = None
+    json: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.seed < 0 or self.threads < 1:
+            raise ConfigError("--seed must not be negative and --threads must be positive")
+        if not 0.5 <= self.top_m_s <= 15:
+            raise ConfigError(f"--top-m-s must lie in 0.5..15, got {self.top_m_s}")
+
+
+def main(options: Residual) -> int:
+    """Train, keep, print.
+
+    Raises:
+        VolitionError: what was saved is of another training, a place cannot be written.
+    """
+    from volition._whole import write_whole
+    from volition.train._gait_herd import World
+    from volition.train._residual_herd import Course
+    from volition.train.residual import Trainer, Training
+
+    o = options
+    folder = o.output or Path("gaits") / f"{o.fit}-{o.limits}-residual"
+    writable_parent(folder / "policy.npz", "--output")
+    if o.json is not None:
+        writable_parent(o.json, "--json")
+    world = World(fit=o.fit, limits=o.limits, threads=o.threads)
+    course = Course(top_m_s=o.top_m_s, fall=o.fall)
+    training = Training(o.iterations, o.bodies, o.steps, o.measured_s, seed=o.seed, world=world, course=course)
+    trainer = Trainer(training, folder / "training.npz")
+    line = Line()
+    try:
+        trainer.run(line)
+    finally:
+        line.close()
+    write_whole(folder / "policy.npz", trainer.policy(this_command()))
+    last = trainer.history[-20:]
+    row = {name: sum(r[name] for r in last) / len(last) for name in ("reward_s", "falls_min", "sd")}
+    emit([{"iterations": trainer.done, **row}], None, o.json, this_command(), f"residual of {o.fit}, {o.limits}")
+    print(f"policy: {folder / 'policy.npz'}")
+    return 0

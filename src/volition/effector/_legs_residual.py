@@ -1,0 +1,167 @@
+"""A learned correction of the gait law: what a small network adds to the leg targets, from what the controller knows.
+
+The network is a policy found by reinforcement learning (`train/residual.py`); here it is two layers of tanh in NumPy. It
+sees the body with the leg leading the stride always on the left: the other half of the stride is its mirror image (exact
+symmetry).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from volition.effector._gait import Gait
+from volition.effector._legs_sense import Estimate
+from volition.errors import InputError
+from volition.signal import Bool, Float64
+
+EVERY_TICKS = 2
+"""Ticks of 5 ms from one decision of the policy to the next."""
+SCALE: Float64 = np.array([0.2, 0.2, 0.3, 0.4, 0.3, 0.15])
+"""Most that is added to a target: hip yaw, roll, pitch, knee, ankle pitch, ankle roll, rad."""
+PACE = 0.15
+"""Most by which the stride frequency is changed, as a share."""
+ACTIONS, SEEN = 13, 68
+_SMOOTH_S = 0.02
+_RUNS_M_S = 2.8  # who is slower than this, and not about to brake any more, is left to the gaits alone
+_WEIGHT_N = 600.0
+_MIDDLE: Float64 = np.array([0.0, 0.0, 0.4, 0.9, 0.4, 0.0])
+
+Act = Callable[[Float64], Float64]
+"""Observations `[n, SEEN]` -> actions `[n, ACTIONS]`, which count within -1..1."""
+
+
+def observe(
+    e: Estimate, gait: Gait, command: Float64, vx: Float64, target: Float64, offset: Float64
+) -> tuple[Float64, Bool]:
+    """What the policy sees `[n, SEEN]`, about of unit size, and whose legs are swapped in it `[n]`.
+
+    Args:
+        e: what is known of the bodies.
+        gait: its clock, heading and speed.
+        command: forward, left (m/s), turn (rad/s) `[3, n]`.
+        vx: forward speed that the law is told `[n]`, m/s.
+        target: joint targets of the last tick `[n, 2, 6]`, rad.
+        offset: what is added now `[n, ACTIONS]`, as shares.
+    """
+    swap = gait.phase >= 0.5
+    side = np.where(swap, -1.0, 1.0)
+    turns = 4 * np.pi * gait.phase
+    off = np.clip(np.remainder(gait.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
+    body = np.stack(
+        (
+            4 * e.pitch, 0.25 * e.pitch_rate, 5 * side * e.roll, 0.4 * side * e.roll_rate, 0.25 * side * e.yaw_rate,
+            3 * side * off, 0.3 * e.vx, 2 * side * e.vy, e.vz, 0.3 * gait.speed, 0.3 * command[0], 2 * side * command[1],
+            2 * side * command[2], 0.3 * vx, np.clip(e.vx - command[0], -2, 2), np.sin(turns), np.cos(turns),
+        ),
+        axis=1,
+    )  # fmt: skip
+    legs = np.concatenate(
+        (
+            2 * (e.angle - _MIDDLE), 0.1 * e.speed, 4 * (target - e.angle), np.clip(e.load / _WEIGHT_N, 0, 4)[:, :, None],
+            offset[:, :12].reshape(-1, 2, 6),
+        ),
+        axis=2,
+    )  # fmt: skip
+    legs = np.where(swap[:, None, None], legs[:, ::-1], legs)
+    seen = np.concatenate((body, legs.reshape(len(side), -1), offset[:, 12:]), axis=1)
+    return np.clip(seen, -5, 5), swap
+
+
+class Residual:
+    """What is added for `n` bodies; nil for who stands.
+
+    Attributes:
+        offset: added now `[n, ACTIONS]`, as shares of the most: twelve joints, then the stride frequency.
+        active: who is corrected `[n]`: who has been fast, until it stands or goes on slowly.
+        aim: what it goes to, smoothed over 20 ms.
+    """
+
+    def __init__(self, n: int, act: Act, from_m_s: float = 0.0, brake_m_s2: float = 0.0) -> None:
+        """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other)."""
+        self.act, self._from, self.brake_m_s2 = act, from_m_s, brake_m_s2
+        self.offset = np.zeros((n, ACTIONS))
+        self.aim = np.zeros((n, ACTIONS))
+        self._tick = 0
+        self.active: Bool = np.zeros(n, bool)
+
+    def step(
+        self, e: Estimate, gait: Gait, command: Float64, vx: Float64, target: Float64, stepping: Bool, dt: float
+    ) -> tuple[Float64, Float64]:
+        """Joint angles to add `[n, 2, 6]`, rad, and the factor of the stride frequency `[n]`."""
+        if self._tick % EVERY_TICKS == 0:
+            seen, swap = observe(e, gait, command, vx, target, self.offset)
+            aim = np.clip(self.act(seen), -1, 1)
+            legs = aim[:, :12].reshape(-1, 2, 6)
+            legs = np.where(swap[:, None, None], legs[:, ::-1], legs)
+            self.aim = np.concatenate((legs.reshape(-1, 12), aim[:, 12:]), axis=1)
+        self._tick += 1
+        slow = (gait.speed < _RUNS_M_S) & (np.abs(command[0]) > 0.3) & (gait.speed < command[0] + 0.3)
+        self.active = stepping & ((self.active & ~slow) | (gait.speed > self._from) | (self._from == 0))
+        self.aim[~self.active] = 0.0
+        self.offset += min(1.0, dt / _SMOOTH_S) * (self.aim - self.offset)
+        self.offset[~self.active] = 0.0
+        return self.offset[:, :12].reshape(-1, 2, 6) * SCALE, 1 + PACE * self.offset[:, 12]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The network: `tanh` layers and a linear one, of normalised observations.
+
+    Attributes:
+        mean, spread: of the observations `[SEEN]`.
+        layers: (weights `[in, out]`, bias `[out]`) one after the other.
+        about: how it was made.
+    """
+
+    mean: Float64
+    spread: Float64
+    layers: Sequence[tuple[Float64, Float64]]
+    about: Mapping[str, Any]
+
+    def __call__(self, seen: Float64) -> Float64:
+        """Actions `[n, ACTIONS]` for observations `[n, SEEN]`."""
+        x = (seen - self.mean) / self.spread
+        for weights, bias in self.layers[:-1]:
+            x = np.tanh(x @ weights + bias)
+        weights, bias = self.layers[-1]
+        found: Float64 = x @ weights + bias
+        return found
+
+    def residual(self, n: int) -> Residual:
+        """What is added for `n` bodies, from the speed on and with the braking that the file names."""
+        return Residual(n, self, float(self.about.get("from_m_s", 0.0)), float(self.about.get("brake_m_s2", 0.0)))
+
+    @classmethod
+    def shipped(cls, fit: str, limits: str) -> Policy | None:
+        """The one that comes with the package, if there is one for these."""
+        name = f"{fit}-{limits}-residual.npz"
+        file = files("volition.effector").joinpath("gaits", name)
+        return cls.load(io.BytesIO(file.read_bytes()), name) if file.is_file() else None
+
+    @classmethod
+    def load(cls, file: Any, name: str) -> Policy:
+        """Read an .npz: mean, spread, w0, b0, w1, b1, ..., about (JSON).
+
+        Raises:
+            InputError: it is none, or of other sizes.
+        """
+        try:
+            with np.load(file, allow_pickle=False) as saved:
+                depth = sum(key[0] == "w" for key in saved.files)
+                layers = [(saved[f"w{i}"].astype(float), saved[f"b{i}"].astype(float)) for i in range(depth)]
+                found = cls(
+                    saved["mean"].astype(float), saved["spread"].astype(float), layers, json.loads(str(saved["about"]))
+                )
+        except (ValueError, KeyError, OSError) as error:
+            raise InputError(f"{name}: not a residual policy ({type(error).__name__}: {error})") from None
+        sizes = [len(found.mean), *(w.shape[1] for w, _ in layers)]
+        if sizes[0] != SEEN or sizes[-1] != ACTIONS or [w.shape[0] for w, _ in layers] != sizes[:-1]:
+            raise InputError(f"{name}: a policy of sizes {sizes}, not {SEEN} to {ACTIONS}")
+        return found

@@ -1,0 +1,96 @@
+import io
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from volition.effector._gait import Gait
+from volition.effector._legs_residual import ACTIONS, SCALE, SEEN, Policy, Residual, observe
+from volition.effector._legs_sense import Estimate
+from volition.errors import InputError
+
+FLIPPED = ("roll", "roll_rate", "yaw", "yaw_rate", "vy")
+
+
+def body(rng, n=4):
+    names = ["pitch", "roll", "yaw", "pitch_rate", "roll_rate", "yaw_rate", "vx", "vy", "vz"]
+    values = {name: 0.2 * rng.standard_normal(n) for name in names}
+    return Estimate(
+        **values,
+        angle=rng.random((n, 2, 6)),
+        speed=rng.random((n, 2, 6)),
+        load=300 * rng.random((n, 2)),
+        foot=np.zeros((n, 2, 3)),
+    )
+
+
+def mirrored(e):
+    turned = {name: -getattr(e, name) for name in FLIPPED}
+    legs = {name: getattr(e, name)[:, ::-1] for name in ("angle", "speed", "load")}
+    same = {name: getattr(e, name) for name in ("pitch", "pitch_rate", "vx", "vz", "foot")}
+    return Estimate(**turned, **legs, **same)
+
+
+def clock(phase, heading):
+    gait = Gait(len(phase))
+    gait.phase[:], gait.heading[:], gait.speed[:] = phase % 1, heading, 1.5
+    return gait
+
+
+def network(rng, sizes=(SEEN, 8, ACTIONS), name="x"):
+    saved = {"mean": np.zeros(sizes[0]), "spread": np.ones(sizes[0]), "about": np.array(json.dumps({"seed": 3}))}
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+        saved |= {f"w{i}": rng.standard_normal((a, b)) / np.sqrt(a), f"b{i}": 0.1 * rng.standard_normal(b)}
+    file = io.BytesIO()
+    np.savez(file, **saved)
+    file.seek(0)
+    return Policy.load(file, name)
+
+
+def test_a_mirrored_body_half_a_stride_on_is_given_the_mirrored_correction():
+    rng = np.random.default_rng(1)
+    policy, e = network(rng), body(rng)
+    phase, heading, command = rng.random(4), 0.2 * rng.standard_normal(4), rng.standard_normal((3, 4))
+    target, stepping = rng.random((4, 2, 6)), np.ones(4, bool)
+    one, pace = Residual(4, policy).step(e, clock(phase, heading), command, command[0], target, stepping, 0.005)
+    sign = np.array([[1.0], [-1.0], [-1.0]])
+    other, same = Residual(4, policy).step(
+        mirrored(e), clock(phase + 0.5, -heading), sign * command, command[0], target[:, ::-1], stepping, 0.005
+    )
+    assert np.abs(one).max() > 0.01
+    assert other == pytest.approx(one[:, ::-1])
+    assert same == pytest.approx(pace)
+
+
+def test_who_stands_gets_nothing_and_nobody_more_than_the_bounds():
+    rng = np.random.default_rng(2)
+    e, gait = body(rng), clock(rng.random(4), np.zeros(4))
+    residual = Residual(4, lambda seen: np.full((len(seen), ACTIONS), 9.0))
+    stepping = np.array([True, False, True, False])
+    for _ in range(60):
+        added, pace = residual.step(e, gait, np.zeros((3, 4)), np.zeros(4), np.zeros((4, 2, 6)), stepping, 0.005)
+    assert added[stepping] == pytest.approx(np.broadcast_to(SCALE, (2, 2, 6)), rel=1e-4)
+    assert (added[~stepping] == 0).all()
+    assert (pace[~stepping] == 1).all()
+
+
+def test_what_is_seen_is_bounded_and_of_the_declared_size():
+    rng = np.random.default_rng(3)
+    e = body(rng)
+    e.vx[:] = 1e9
+    seen, swap = observe(
+        e, clock(np.array([0.1, 0.6, 0.2, 0.7]), np.zeros(4)), np.zeros((3, 4)), np.zeros(4), e.angle, np.zeros((4, ACTIONS))
+    )
+    assert seen.shape == (4, SEEN)
+    assert np.abs(seen).max() <= 5
+    assert swap.tolist() == [False, True, False, True]
+
+
+def test_a_file_that_is_no_policy_is_refused(tmp_path):
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="not a residual policy"):
+        Policy.load(bad, "bad.npz")
+    with pytest.raises(InputError, match="a policy of sizes"):
+        network(np.random.default_rng(0), (SEEN, 8, 3), "small")
