@@ -10,6 +10,7 @@ from volition.effector.legs import Legs, LegsConfig
 from volition.errors import ConfigError, InputError
 from volition.signal import Intent
 from volition.stage import Setup, check, find
+from volition.train._gait_steps import steps
 
 DT = 0.005
 
@@ -178,3 +179,18 @@ def test_no_physics_step_of_a_walk_leaves_the_torque_speed_line(limits):
         patch.undo()
     assert len(over) == 2000
     assert max(over) < 1e-6
+
+
+def test_legs_that_walk_stride_like_a_person_and_others_refuse_to():
+    legs = Legs(LegsConfig(gait="walk", frozen_ms=0))
+    legs.prepare(Setup(seed=2))
+    load = []
+    walk(legs, (1.3, 0.0, 0.0), 6.0, lambda _, touch: load.append(touch.ground[:, 2]))
+    assert not legs.fallen
+    found = steps(np.array(load)[600:], DT, float(legs._model.body_mass.sum()) * 9.81)
+    assert found.strides_per_s == pytest.approx(0.93, rel=0.25)  # a run has 2.9
+    assert found.duty == pytest.approx(0.63, abs=0.12)
+    assert found.air < 0.1
+    assert found.peak < 2
+    with pytest.raises(ConfigError, match="no gait that walks"):
+        Legs(LegsConfig(fit="prosthesis", gait="walk"))

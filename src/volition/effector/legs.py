@@ -131,6 +131,8 @@ class Legs:
         self.config = config or LegsConfig()
         self._library = Library.shipped(self.config.fit, self.config.limits)
         self._policy = Policy.shipped(self.config.fit, self.config.limits) if self.config.residual else None
+        if self.config.gait == "walk" and self._library.walk is None:
+            raise ConfigError(f"legs: no gait that walks is shipped for {self.config.fit} with {self.config.limits} limits")
         top = float(self._library.speeds[-1])
         self.max_speed = min(self.config.max_speed_m_s or top, top)
         half = _HALF_WIDTH_M

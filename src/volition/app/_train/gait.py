@@ -82,6 +82,7 @@ def main(options: Gait) -> int:
             begin = Library.shipped(options.fit, options.limits)
         else:
             begin = Library.parse(Path(options.begin).read_text("utf-8"), options.begin)
+        begin = begin.walk if options.walk and begin.walk is not None else begin
         known = dict(zip(begin.speeds.tolist(), begin.values, strict=True))
     world = World(fit=options.fit, limits=options.limits, threads=options.threads)
     o = options
