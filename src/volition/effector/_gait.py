@@ -145,14 +145,7 @@ class Gait:
         d, lean = c[1], c[7]
         self._tick(c, e, dt)
         self.speed += min(1.0, dt / 0.1) * (e.vx - self.speed)
-        # A slow integral takes out what speed and drift are left; it pauses while the error is large, and fades when
-        # the body is to brake.
-        self._asked += min(1.0, dt / 0.5) * (vx - self._asked)
-        wrong = np.stack((vx - self.speed, vy - e.vy))
-        brakes = self._asked - vx > 0.3
-        small = np.abs(wrong) < np.maximum(1.0, 0.25 * np.abs(vx))
-        self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(small, _TRIM * wrong, 0.0))
-        self._trim = np.clip(self._trim, -_MOST_TRIM, _MOST_TRIM)
+        self._trims(e, vx, vy, dt)
         vx, vy = vx + self._trim[0], vy + self._trim[1]
         self.heading += turn * dt
         off_course = np.clip(np.remainder(self.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
@@ -194,6 +187,18 @@ class Gait:
         self._sideways(c, e, vy, turn, loaded, out)
         self._yaw(c, e, turn, off_course, loaded, xs, xw, out)
         return np.clip(out, LOWER - 0.3, UPPER + 0.3)
+
+    def _trims(self, e: Estimate, vx: Float64, vy: Float64, dt: float) -> None:
+        """A slow integral takes out what speed and drift are left.
+
+        It pauses while the error is large, and fades when the body is to brake.
+        """
+        self._asked += min(1.0, dt / 0.5) * (vx - self._asked)
+        wrong = np.stack((vx - self.speed, vy - e.vy))
+        brakes = self._asked - vx > 0.3
+        small = np.abs(wrong) < np.maximum(1.0, 0.25 * np.abs(vx))
+        self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(small, _TRIM * wrong, 0.0))
+        self._trim = np.clip(self._trim, -_MOST_TRIM, _MOST_TRIM)
 
     def _tick(self, c: Float64, e: Estimate, dt: float) -> None:
         """The clock goes on, skips what is left of a swing that has ended early, and waits for a foot that is late."""

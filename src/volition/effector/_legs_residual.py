@@ -139,9 +139,9 @@ class Policy:
         return Residual(n, self, float(self.about.get("from_m_s", 0.0)), float(self.about.get("brake_m_s2", 0.0)))
 
     @classmethod
-    def shipped(cls, fit: str, limits: str) -> Policy | None:
-        """The one that comes with the package, if there is one for these."""
-        name = f"{fit}-{limits}-residual.npz"
+    def shipped(cls, fit: str) -> Policy | None:
+        """The one that comes with the package, for any limits, if there is one for this fit."""
+        name = f"{fit}-residual.npz"
         file = files("volition.effector").joinpath("gaits", name)
         return cls.load(io.BytesIO(file.read_bytes()), name) if file.is_file() else None
 

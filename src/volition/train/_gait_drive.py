@@ -116,7 +116,7 @@ def drive(
     knocks = knocks or Knocks()
     policy = residual if isinstance(residual, Policy) else None
     if residual is True and library is None:
-        policy = Policy.shipped(world.fit, world.limits)
+        policy = Policy.shipped(world.fit)
     library = library or Library.shipped(world.fit, world.limits)
     shape = shape or Shape(max_m_s=float(library.speeds[-1]), frozen_s=0.0)
     herd = Herd(n, world, seed)

@@ -43,10 +43,8 @@ def fit(recording: Recording, about: str = "", exponent: float | None = None) ->
     """
     counts = recording.counts.astype(np.float64)
     enough = counts.sum(axis=0) >= LEAST_SPIKES
-    if enough.sum() < _LEAST_UNITS:
-        raise InputError(
-            f"{recording.name}: {int(enough.sum())} units fire {LEAST_SPIKES} spikes; a person wants {_LEAST_UNITS}"
-        )
+    if (units := int(enough.sum())) < _LEAST_UNITS:
+        raise InputError(f"{recording.name}: {units} units fire {LEAST_SPIKES} spikes; a person wants {_LEAST_UNITS}")
     movement = encoding.Movement.of(recording)
     found = encoding.fit(counts[:, enough], movement, exponent=exponent)
     drive, known = movement.drive(found.lead_ms, found.exponent)

@@ -39,6 +39,7 @@ class Training:
         steps: decisions a rollout.
         measured_s: time in which mean and spread of the observations are measured first, with the gaits as they are.
         seed: of all chance.
+        brake_m_s2: how fast the legs that use it let a command fall while it takes part.
         world: bodies and floor.
         course: commands and disturbances.
         ppo: settings of the learning.
@@ -49,6 +50,7 @@ class Training:
     steps: int = 32
     measured_s: float = 9.0
     seed: int = 0
+    brake_m_s2: float = 2.0
     world: World = field(default_factory=World)
     course: Course = field(default_factory=Course)
     ppo: Ppo = field(default_factory=Ppo)
@@ -157,7 +159,9 @@ class Trainer:
         """The file that the legs read: the network (half precision is not enough, single is), and how it was made."""
         w = self._learner.actor.w
         layers = {f"{'wb'[i % 2]}{i // 2}": array for i, array in enumerate(w)}
-        about = {"command": command, "iterations": self.done, **asdict(self.training)}
+        t = self.training
+        used = {"from_m_s": t.course.from_m_s, "brake_m_s2": t.brake_m_s2}
+        about = {"command": command, **used, **asdict(t), "iterations": self.done}
         kept = io.BytesIO()
         mean, spread = self._mean.astype(F), self._spread.astype(F)
         np.savez_compressed(kept, mean=mean, spread=spread, about=np.array(json.dumps(about)), **layers)
