@@ -84,7 +84,7 @@ class LegsConfig:
 
     fit: str = "robot"
     limits: str = "stated"
-    residual: bool = False
+    residual: bool = True
     max_speed_m_s: float = 3.0
     gait: str = "run"
     friction: float = 0.9

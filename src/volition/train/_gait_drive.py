@@ -97,7 +97,7 @@ def drive(
     library: Library | None = None,
     shape: Shape | None = None,
     pushes: Sequence[tuple[float, Float64, Float64]] = (),
-    residual: bool | Policy = False,
+    residual: bool | Policy = True,
 ) -> Track:
     """`n` bodies from standing, each with its own chance, for so many seconds.
 
