@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -27,7 +27,6 @@ _MOST_OWN = 2.0  # of the gain by own noise: what is per root of the rate would 
 _MOST_PEAKED = 3.0
 _LEAST_FACTOR = 0.05
 LEAST_SPEED = 0.01  # of the full one: below it log-rates go with the velocity itself, whatever the exponent
-_LINEAR = ("exponent", 1.0)  # left out of the text
 _EDGE = 1e-3  # probability that the ends of the quantiles stand for
 
 
@@ -132,16 +131,22 @@ class Preset:
             raise ValueError("times must be positive, drift_sd not negative, the exponent above 0 and at most 1")
 
     def as_json(self) -> str:
-        """Text, 5 significant digits."""
+        """Text, 5 significant digits; what is as usual is left out."""
 
         def plain(value: Any) -> Any:
             if isinstance(value, np.ndarray):
                 return [plain(v) for v in value]
             return value if isinstance(value, str) else float(f"{float(value):.5g}")
 
-        told = {k: v for k, v in asdict(self).items() if k != _LINEAR[0] or v != _LINEAR[1]}
+        usual = self._usual()
+        told = {k: v for k, v in asdict(self).items() if k not in usual or v != usual[k]}
         body = ",\n".join(f"{json.dumps(k)}: {json.dumps(plain(v))}" for k, v in told.items())
         return f"{{\n{body}\n}}\n"
+
+    @classmethod
+    def _usual(cls) -> dict[str, Any]:
+        """What a text need not tell, and what it is then."""
+        return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Preset:
@@ -153,7 +158,7 @@ class Preset:
         try:
             given: Mapping[str, Any] = json.loads(text)
             kinds = {f.name: f.type for f in fields(cls)}
-            if not isinstance(given, dict) or {*given, _LINEAR[0]} != set(kinds):
+            if not isinstance(given, dict) or {*given, *cls._usual()} != set(kinds):
                 raise ValueError(f"it must have exactly {', '.join(kinds)}")
             values: dict[str, Any] = {k: np.array(v, np.float64) if kinds[k] == "Float64" else v for k, v in given.items()}
             for name in (k for k in values if kinds[k] == "float"):

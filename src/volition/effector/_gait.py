@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from volition.effector._legs_model import HALF_HIP_M, LINK_M, LOWER, UPPER
-from volition.effector._legs_sense import SIDE, Estimate
+from volition.effector._legs_sense import SIDE, Estimate, wrapped
 from volition.signal import Bool, Float64
 
 
@@ -148,7 +148,7 @@ class Gait:
         self._trims(e, vx, vy, dt)
         vx, vy = vx + self._trim[0], vy + self._trim[1]
         self.heading += turn * dt
-        off_course = np.clip(np.remainder(self.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
+        off_course = self.off_course(e.yaw)
         self.heading = e.yaw + off_course
         # In a turn: what the body has to turn at to be back on course in a second; straight on this would only add noise.
         turn = turn + off_course * np.minimum(1.0, np.abs(turn) / 0.3)
@@ -187,6 +187,11 @@ class Gait:
         self._sideways(c, e, vy, turn, loaded, out)
         self._yaw(c, e, turn, off_course, loaded, xs, xw, out)
         return np.clip(out, LOWER - 0.3, UPPER + 0.3)
+
+    def off_course(self, yaw: Float64) -> Float64:
+        """How far a heading lies from the wanted one `[n]`, at most half a radian."""
+        off: Float64 = np.clip(wrapped(self.heading - yaw), -0.5, 0.5)
+        return off
 
     def _trims(self, e: Estimate, vx: Float64, vy: Float64, dt: float) -> None:
         """A slow integral takes out what speed and drift are left.

@@ -74,21 +74,25 @@ class Library:
             InputError: it is none, or its names are not those that the controller reads.
         """
         try:
-            data = json.loads(text)
-            walk = data.pop("walk", None)
-            gaits: Sequence[Mapping[str, Any]] = data.pop("gaits")
-            speeds = np.array([g["speed"] for g in gaits], float)
-            told = np.array([g.get("told", g["speed"]) for g in gaits], float)
-            known = [dict(g["values"]) for g in gaits]
-            values = np.array([[found.get(n, 0.0) for n in NAMES] for found in known], float)
+            return cls._of(json.loads(text), name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{name}: not a file of gaits ({type(error).__name__}: {error})") from None
+
+    @classmethod
+    def _of(cls, data: Any, name: str) -> Library:
+        """What a file of gaits holds, and the gaits that walk in it."""
+        walk = data.pop("walk", None)
+        gaits: Sequence[Mapping[str, Any]] = data.pop("gaits")
+        speeds = np.array([g["speed"] for g in gaits], float)
+        told = np.array([g.get("told", g["speed"]) for g in gaits], float)
+        known = [dict(g["values"]) for g in gaits]
+        values = np.array([[found.get(n, 0.0) for n in NAMES] for found in known], float)
         strange = sorted({n for found in known for n in found} - set(NAMES))
         if strange:
             raise InputError(f"{name}: unknown gait parameters {', '.join(strange)}")
         if len(speeds) == 0 or (np.diff(speeds) <= 0).any() or not (np.isfinite(values).all() and np.isfinite(told).all()):
             raise InputError(f"{name}: speeds must rise and values be finite")
-        walks = None if walk is None else cls.parse(json.dumps({"gaits": walk}), f"{name}, walk")
+        walks = None if walk is None else cls._of({"gaits": walk}, f"{name}, walk")
         return cls(speeds, values, data, told, walks)
 
     @classmethod

@@ -53,7 +53,7 @@ def observe(
     swap = gait.phase >= 0.5
     side = np.where(swap, -1.0, 1.0)
     turns = 4 * np.pi * gait.phase
-    off = np.clip(np.remainder(gait.heading - e.yaw + np.pi, 2 * np.pi) - np.pi, -0.5, 0.5)
+    off = gait.off_course(e.yaw)
     body = np.stack(
         (
             4 * e.pitch, 0.25 * e.pitch_rate, 5 * side * e.roll, 0.4 * side * e.roll_rate, 0.25 * side * e.yaw_rate,
@@ -83,9 +83,12 @@ class Residual:
         aim: what it goes to, smoothed over 20 ms.
     """
 
-    def __init__(self, n: int, act: Act, from_m_s: float = 0.0, brake_m_s2: float = 0.0) -> None:
-        """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other)."""
-        self.act, self._from, self.brake_m_s2 = act, from_m_s, brake_m_s2
+    def __init__(self, n: int, act: Act, from_m_s: float = 0.0, brake_m_s2: float = 0.0, always: bool = False) -> None:
+        """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other).
+
+        With `always` it is asked though nobody is corrected: who learns wants to see everything.
+        """
+        self.act, self._from, self.brake_m_s2, self._always = act, from_m_s, brake_m_s2, always
         self.offset = np.zeros((n, ACTIONS))
         self.aim = np.zeros((n, ACTIONS))
         self._tick = 0
@@ -95,15 +98,15 @@ class Residual:
         self, e: Estimate, gait: Gait, command: Float64, vx: Float64, target: Float64, stepping: Bool, dt: float
     ) -> tuple[Float64, Float64]:
         """Joint angles to add `[n, 2, 6]`, rad, and the factor of the stride frequency `[n]`."""
-        if self._tick % EVERY_TICKS == 0:
+        slow = (gait.speed < _RUNS_M_S) & (np.abs(command[0]) > 0.3) & (gait.speed < command[0] + 0.3)
+        self.active = stepping & ((self.active & ~slow) | (gait.speed > self._from) | (self._from == 0))
+        if self._tick % EVERY_TICKS == 0 and (self._always or self.active.any()):
             seen, swap = observe(e, gait, command, vx, target, self.offset)
             aim = np.clip(self.act(seen), -1, 1)
             legs = aim[:, :12].reshape(-1, 2, 6)
             legs = np.where(swap[:, None, None], legs[:, ::-1], legs)
             self.aim = np.concatenate((legs.reshape(-1, 12), aim[:, 12:]), axis=1)
         self._tick += 1
-        slow = (gait.speed < _RUNS_M_S) & (np.abs(command[0]) > 0.3) & (gait.speed < command[0] + 0.3)
-        self.active = stepping & ((self.active & ~slow) | (gait.speed > self._from) | (self._from == 0))
         self.aim[~self.active] = 0.0
         self.offset += min(1.0, dt / _SMOOTH_S) * (self.aim - self.offset)
         self.offset[~self.active] = 0.0

@@ -19,6 +19,12 @@ _CONTACTS: Float64 = np.array(CONTACTS)
 _CENTRE_M = SOLE_M - SPHERE_M
 
 
+def wrapped(angle: Float64) -> Float64:
+    """The same angle within -pi..pi, rad."""
+    within: Float64 = np.remainder(angle + np.pi, 2 * np.pi) - np.pi
+    return within
+
+
 @dataclass(frozen=True)
 class SensorNoise:
     """What the sensors get wrong; sd of a reading every 5 ms.
@@ -292,7 +298,7 @@ class Estimator:
         pitch = np.arctan2(-R[:, 2, 0], cy)
         roll = np.arctan2(R[:, 2, 1], R[:, 2, 2])
         yaw = np.arctan2(s, c)
-        self._yaw += np.remainder(yaw - self._yaw + np.pi, 2 * np.pi) - np.pi
+        self._yaw += wrapped(yaw - self._yaw)
         H = np.empty_like(R)
         H[:, 0], H[:, 1], H[:, 2] = (
             c[:, None] * R[:, 0] + s[:, None] * R[:, 1],

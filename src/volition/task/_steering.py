@@ -121,6 +121,10 @@ class Track:
         """Whether going so far to where it looks leads out of a square of that half width, m."""
         return max(map(abs, self.from_here(self.heading, distance))) > half
 
+    def ahead(self, distance: float, half: float) -> float:
+        """The direction to go so far in, rad: where it looks, or towards the middle where that would leave the square."""
+        return self.inward() if self.leaves(distance, half) else self.heading
+
     def inward(self) -> float:
         """The direction of the middle, rad; +x in the middle itself."""
         x, y = self.here

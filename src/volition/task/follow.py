@@ -95,7 +95,7 @@ class Follow:
     def _meet(self) -> None:
         """The leader stands ahead of the body, or towards the middle where that would leave the field."""
         track, ahead = self._track, 2 * self._gap
-        self._way = track.inward() if track.leaves(4 * ahead, self._steering.half) else track.heading
+        self._way = track.ahead(4 * ahead, self._steering.half)
         self._leader: Point = track.from_here(self._way, ahead)
         self._speed_noise = self._turn_noise = 0.0
         self._speed = 0.0

@@ -76,6 +76,7 @@ class Sprint:
         self._scale = min(1.0, self._steering.half / self.config.distance_m)
         self._distance = self.config.distance_m * self._scale
         self._speed = min(self.pace_m_s, setup.max_speed)
+        self._room = 1.3 * self._steering.half  # the field is half a run larger than its workspace
         self._track = Track(self._steering)
         self.restart(0)
 
@@ -92,10 +93,6 @@ class Sprint:
 
     def _set(self, t_ns: int, at: Point) -> Goal:
         return self._place(t_ns, "set", at, 2.0)
-
-    def _leaves(self) -> bool:
-        """Whether a run to where the body looks now would leave the field (half a run more than its workspace)."""
-        return self._track.leaves(self._distance, 1.3 * self._steering.half)
 
     def step(self, t_ns: int, body: BodyState) -> Goal:
         """Judge where the body is now."""
@@ -121,13 +118,13 @@ class Sprint:
         x, y = self._trials[-1]["finish_x_m"], self._trials[-1]["finish_y_m"]
         self._trials[-1]["stood"] = stands
         self._trials[-1]["stop_m"] = self._track.to((x, y))
-        if not self._leaves():
+        if not self._track.leaves(self._distance, self._room):
             return self._set(t_ns, self._track.here)
         return self._set(t_ns, self._track.from_here(self._track.inward(), _TURN_M * self._scale))
 
     def _start(self, t_ns: int) -> Goal:
         """The start: a lane, and the clock."""
-        way = self._track.inward() if self._leaves() else self._track.heading
+        way = self._track.ahead(self._distance, self._room)
         self._lane = (cos(way), sin(way))
         self._line, self._aside, self._top = self._track.here, 0.0, 0.0
         self._marks: list[float] = []

@@ -84,7 +84,7 @@ class Stop:
 
     def _green(self, t_ns: int) -> Goal:
         track, ahead = self._track, _AHEAD_M * self._scale
-        way = track.inward() if track.leaves(ahead, self._steering.half) else track.heading
+        way = track.ahead(ahead, self._steering.half)
         self._red = False
         self._until_ns = t_ns + round(float(self._rng.uniform(*self.config.green_s)) * NS_PER_S)
         self._goal = Goal(t_ns, len(self._trials), np.array(track.from_here(way, ahead)), 2.0 * self._scale)

@@ -12,10 +12,8 @@ from volition.effector._legs_residual import Policy
 from volition.effector._legs_shape import Shape
 from volition.effector._legs_stand import POSE, Build
 from volition.signal import Bool, Float32, Float64
-from volition.train._gait_herd import TICK_S, Herd, World
+from volition.train._gait_herd import BIN_TICKS, TICK_S, Herd, World
 from volition.train._gait_steps import Steps, steps
-
-_BIN_TICKS = 4  # an intent comes every 20 ms
 
 Intents = Callable[[float], tuple[float, float, float]]
 """Time (s) -> forward and sideways velocity (m/s) and turn (rad/s) that are intended."""
@@ -135,27 +133,22 @@ def drive(
         if knocks.kick_m_s and tick and tick % every == 0:
             angle = rng.uniform(0, 2 * np.pi, n)
             herd.kick(knocks.kick_m_s * np.cos(angle), knocks.kick_m_s * np.sin(angle))
-        if tick % _BIN_TICKS == 0:
+        if tick % BIN_TICKS == 0:
             wanted = np.repeat(np.array(intents(t), float)[:, None], n, axis=1)
             wanted[0] += knocks.speed_m_s * rng.normal(size=n)
             wanted[2] += knocks.turn_rad_s * rng.normal(size=n)
             age = zero + (knocks.age(t) if knocks.age else 0.0)
             rows.append(_row(herd, pilot))
         herd.tick(lambda e: pilot.step(e, wanted, age, TICK_S))  # noqa: B023 (called at once)
-        feet.append(_feet(herd).astype(np.float32))
+        feet.append(herd.feet().astype(np.float32))
         if not herd.alive.any():
             break
     return _track(rows, np.array(feet), herd)
 
 
-def _feet(herd: Herd) -> Float64:
-    load: Float64 = herd.sole.reshape(-1, 2, 4).sum(axis=2)
-    return load
-
-
 def _track(rows: list[tuple[Float64, ...]], feet: Float32, herd: Herd) -> Track:
     ahead, aside, turning, x, y, heading, load, power, standing = (np.array(c) for c in zip(*rows, strict=True))
-    t_s = np.arange(len(rows)).astype(np.float64) * (_BIN_TICKS * TICK_S)
+    t_s = np.arange(len(rows)).astype(np.float64) * (BIN_TICKS * TICK_S)
     alive, fell = herd.alive.copy(), herd.fell_s.copy()
     return Track(t_s, ahead, aside, turning, x, y, heading, load, power, standing > 0, feet, alive, fell, herd.weight_n)
 
@@ -170,7 +163,7 @@ def _row(herd: Herd, pilot: Pilot) -> tuple[Float64, ...]:
         herd.qpos[:, 0].copy(),
         herd.qpos[:, 1].copy(),
         herd.heading(),
-        _feet(herd),
+        herd.feet(),
         np.maximum(herd.force * speed, 0).sum(axis=1),
         (pilot.mode == STANDING).astype(float),
     )

@@ -17,6 +17,8 @@ from volition.signal import Bool, Float64
 from volition.train._gait_steps import STANDS_N
 
 TICK_S = 0.005
+BIN_TICKS = 4
+"""An intent comes every 20 ms."""
 FALLEN_HEIGHT_M, FALLEN_UP = 0.55, 0.6
 
 Law = Callable[[Estimate], Float64]
@@ -180,6 +182,11 @@ class Herd:
         c, s = np.cos(yaw), np.sin(yaw)
         return c * self.qvel[:, 0] + s * self.qvel[:, 1], c * self.qvel[:, 1] - s * self.qvel[:, 0]
 
+    def feet(self) -> Float64:
+        """Load on each foot `[n, 2]`, N."""
+        load: Float64 = self.sole.reshape(-1, 2, 4).sum(axis=2)
+        return load
+
     def measure(self, vx: Float64, vy: Float64, estimate: Estimate) -> None:
         """Add this tick to the sums of who still stands; call after `tick` with what was commanded."""
         on, s = self.alive.astype(float), self.sums
@@ -188,7 +195,7 @@ class Herd:
         s.ticks += on
         s.power += on * np.maximum(self.force * speed, 0).sum(axis=1)
         s.torque += on * (self.force**2).sum(axis=1)
-        feet = self.sole.reshape(-1, 2, 4).sum(axis=2)
+        feet = self.feet()
         load = feet.sum(axis=1)
         if self.t_s > 0.5:
             s.peak_force = np.maximum(s.peak_force, on * load)

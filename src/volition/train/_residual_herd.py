@@ -10,16 +10,16 @@ import numpy as np
 
 from volition.effector._legs_pilot import STEPPING, Library, Pilot
 from volition.effector._legs_residual import ACTIONS, EVERY_TICKS, Act, Residual
+from volition.effector._legs_sense import wrapped
 from volition.effector._legs_shape import Shape
 from volition.effector._legs_stand import POSE, Build
 from volition.signal import Bool, Float64
-from volition.train._gait_herd import TICK_S, Herd, World
+from volition.train._gait_herd import BIN_TICKS, TICK_S, Herd, World
 
 EXTRA = 6
 """What the critic sees besides: true velocity forward, to the left and up, height, friction, whether commands are noisy."""
 STEP_S = EVERY_TICKS * TICK_S
 """From one decision of the policy to the next."""
-_BIN_TICKS = 4
 _YAWS = 128
 _KEEP_EVERY_S, _KEPT = 0.6, 10
 _OWN = frozenset({"noisy", "age_s", "fell_s", "alive", "_friction", "brake"})  # of a place in the herd, not of a body's past
@@ -82,11 +82,12 @@ class Drill:
         self.n, self.course = n, course
         self.herd = h = Herd(n, world, seed)
         self.rng = np.random.default_rng(np.random.SeedSequence((seed, 1)))
-        brake: Any = self.rng.uniform(*course.brake_m_s2, n)
-        shape = Shape(max_m_s=course.top_m_s, frozen_s=0.0, turn_rad_s=course.turn_rad_s, slow_down_m_s2=brake)
-        self.residual = Residual(n, lambda seen: np.zeros((len(seen), ACTIONS)), course.from_m_s)
+        brake = self.rng.uniform(*course.brake_m_s2, n)
+        shape = Shape(max_m_s=course.top_m_s, frozen_s=0.0, turn_rad_s=course.turn_rad_s)
+        self.residual = Residual(n, lambda seen: np.zeros((len(seen), ACTIONS)), course.from_m_s, always=True)
         library = library or Library.shipped(world.fit, world.limits)
         self.pilot = Pilot(n, library, shape, Build.of(h.model), self.residual)
+        self.pilot.shaper.brake = brake
         zero = np.zeros(n)
         h.place(np.tile(POSE, (n, 2, 1)), zero, zero, zero, 0.0)
         self.goal, self.wanted, self.left_s = np.zeros((3, n)), np.zeros((3, n)), self.rng.uniform(0.2, 2.0, n)
@@ -134,7 +135,7 @@ class Drill:
         due = np.flatnonzero(self.left_s <= 0)
         if len(due):
             self._ask(due)
-        if self._tick % _BIN_TICKS == 0:
+        if self._tick % BIN_TICKS == 0:
             noise = rng.standard_normal((2, n)) * self.noisy
             self.wanted = self.goal.copy()
             self.wanted[0] += 0.3 * noise[0]
@@ -166,7 +167,7 @@ class Drill:
         asked, _, turn = pilot.shaper.command
         error, size = np.abs(self.speed - asked), np.abs(asked)
         tracks = 1.5 * np.exp(-((error / (0.15 + 0.06 * size)) ** 2)) + 1 - np.minimum(1, error / (0.5 + 0.4 * size))
-        off = np.remainder(pilot.gait.heading - h.heading() + np.pi, 2 * np.pi) - np.pi
+        off = wrapped(pilot.gait.heading - h.heading())
         turns = 0.7 * np.exp(-(((self.turning - turn) / 0.3) ** 2)) + 0.3 * np.exp(-((off / 0.2) ** 2))
         rests = 0.5 * ((pilot.mode != STEPPING) & (asked == 0))
         rate = h.qvel[:, 3:6]
@@ -183,7 +184,7 @@ class Drill:
         self.strides_s = np.clip(self.strides_s + TICK_S / 0.2 * (gone - self.strides_s), 1.6, 4.5)
         lag = np.rint(1 / (self.strides_s * TICK_S)).astype(int)
         before, now = self._yaws[np.arange(self.n), (self._tick - lag) % _YAWS], self.herd.heading()
-        self.turning = (np.remainder(now - before + np.pi, 2 * np.pi) - np.pi) / (lag * TICK_S)
+        self.turning = wrapped(now - before) / (lag * TICK_S)
         self._yaws[:, self._tick % _YAWS] = now
 
     # Whoever falls goes on where some body was a while ago: so there are starts at every speed.

@@ -30,13 +30,12 @@ _SIZES = np.geomspace(0.05, 6.0, 25)
 _EM_STEPS = 100  # early stopping: the distribution stays smooth
 
 
-def fit(recording: Recording, about: str = "", exponent: float | None = None) -> Preset:
+def fit(recording: Recording, about: str = "") -> Preset:
     """Distributions of a recording's units.
 
     Args:
         recording: counts and kinematics.
         about: what to say of it; by default its name and size.
-        exponent: of the speed; None: the one of a grid that explains most.
 
     Raises:
         InputError: too few units fire, too few bins, nothing moves.
@@ -46,7 +45,7 @@ def fit(recording: Recording, about: str = "", exponent: float | None = None) ->
     if (units := int(enough.sum())) < _LEAST_UNITS:
         raise InputError(f"{recording.name}: {units} units fire {LEAST_SPIKES} spikes; a person wants {_LEAST_UNITS}")
     movement = encoding.Movement.of(recording)
-    found = encoding.fit(counts[:, enough], movement, exponent=exponent)
+    found = encoding.fit(counts[:, enough], movement, exponent=None)
     drive, known = movement.drive(found.lead_ms, found.exponent)
     mu = found.expected(drive[known])
     residual = noise.Residual(counts[known][:, enough] - mu, mu, movement.segment[known], movement.bin_ms)

@@ -160,8 +160,7 @@ class Trainer:
         w = self._learner.actor.w
         layers = {f"{'wb'[i % 2]}{i // 2}": array for i, array in enumerate(w)}
         t = self.training
-        used = {"from_m_s": t.course.from_m_s, "brake_m_s2": t.brake_m_s2}
-        about = {"command": command, **used, **asdict(t), "iterations": self.done}
+        about = {"command": command, "from_m_s": t.course.from_m_s, **asdict(t), "iterations": self.done}
         kept = io.BytesIO()
         mean, spread = self._mean.astype(F), self._spread.astype(F)
         np.savez_compressed(kept, mean=mean, spread=spread, about=np.array(json.dumps(about)), **layers)

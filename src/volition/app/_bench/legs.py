@@ -18,12 +18,13 @@ from volition.app._bench import Found, Measure, median_of, success_rate
 
 _SEED = 11
 _PUSH_NS = 40.0
+_CORES = min(2, os.cpu_count() or 1)
 
 
 def _world(fit: str = "robot", limits: str = "stated") -> Any:
     from volition.train._gait_herd import World
 
-    return World(fit=fit, limits=limits, timestep_s=0.001, iterations=50, threads=min(2, os.cpu_count() or 1))
+    return World(fit=fit, limits=limits, timestep_s=0.001, iterations=50, threads=_CORES)
 
 
 def _stand(bodies: int, seconds: float) -> Found:
@@ -179,7 +180,7 @@ def _over(ground: str, bodies: int, seconds: float) -> Found:
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
 
-        with ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(_CORES, mp_context=get_context("spawn")) as pool:
             found = list(pool.map(one, seeds, chunksize=5))
     rate = success_rate(sum(up for up, _ in found), bodies)
     return Found(rate.value, {**rate.extra, "way_m": sum(way for _, way in found)})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -96,42 +96,49 @@ def _run(body: str, hours: float, parts: int, calibration: Calibration) -> _Soak
     return _Soak(cpu, rss, trials, reached, stray, bins - read, hours)
 
 
+def _grown(s: _Soak) -> Found:
+    hours = s.hours * (1 - 1 / len(s.rss_mb))
+    return Found((s.rss_mb[-1] - s.rss_mb[0]) / hours, {"at the end, MB": s.rss_mb[-1]})
+
+
+def _slower(s: _Soak) -> Found:
+    return Found(s.cpu_s[-1] / s.cpu_s[0], {"x real time": 3600 * s.hours / sum(s.cpu_s)})
+
+
+def _lost(s: _Soak) -> Found:
+    return Found(s.bins_lost)
+
+
+def _stray(s: _Soak) -> Found:
+    return Found(sum(s.stray.values()), {"which": ", ".join(f"{k} {n}" for k, n in s.stray.items()) or "none"})
+
+
+def _reached(s: _Soak) -> Found:
+    first, last = (100 * s.reached[i] / max(1, s.trials[i]) for i in (0, -1))
+    return Found(last, {"first part, %": first, "trials": sum(s.trials)})
+
+
+_ROWS: tuple[tuple[str, str, Callable[[_Soak], Found], float | None], ...] = (
+    ("memory grown an hour, after the first part", "MB", _grown, 20.0),
+    ("CPU of the last part over the first", "", _slower, 1.2),
+    ("bins of the log that are not there", "", _lost, 0.0),
+    ("faults that nobody caused", "", _stray, 0.0),
+    ("trials reached in the last part", "%", _reached, None),
+)
+
+
 def measures(quick: bool) -> Iterator[Measure]:
-    """All rows."""
+    """All rows; those of a body are read off one soak."""
     for body, (_, whole) in _BODIES.items():
         if quick and body != "cursor":
             continue
         hours, parts = (0.01, 2) if quick else (whole, max(2, round(whole)))
-        calibration = Calibration(10.0, (), 1.0) if quick else Calibration()
-
-        def soak(body: str = body, hours: float = hours, parts: int = parts, how: Any = calibration) -> _Soak:
-            return _run(body, hours, parts, how)
-
-        def grown(soak: Any = soak) -> Found:
-            s = soak()
-            return Found(
-                (s.rss_mb[-1] - s.rss_mb[0]) / (s.hours * (1 - 1 / len(s.rss_mb))), {"at the end, MB": s.rss_mb[-1]}
+        soak = partial(_run, body, hours, parts, Calibration(10.0, (), 1.0) if quick else Calibration())
+        for what, unit, read, most in _ROWS:
+            yield Measure(
+                f"{body}: {what}",
+                unit,
+                lambda read=read, soak=soak: read(soak()),  # type: ignore[misc]
+                at_most=most,
+                parameters={"hours": hours, "parts": parts},
             )
-
-        def slower(soak: Any = soak) -> Found:
-            s = soak()
-            return Found(s.cpu_s[-1] / s.cpu_s[0], {"x real time": 3600 * s.hours / sum(s.cpu_s)})
-
-        def reached(soak: Any = soak) -> Found:
-            s = soak()
-            first, last = (100 * s.reached[i] / max(1, s.trials[i]) for i in (0, -1))
-            return Found(last, {"first part, %": first, "trials": sum(s.trials)})
-
-        def stray(soak: Any = soak) -> Found:
-            s = soak()
-            return Found(sum(s.stray.values()), {"which": ", ".join(f"{k} {n}" for k, n in s.stray.items()) or "none"})
-
-        def lost(soak: Any = soak) -> Found:
-            return Found(soak().bins_lost)
-
-        how = {"hours": hours, "parts": parts}
-        yield Measure(f"{body}: memory grown an hour, after the first part", "MB", grown, at_most=20, parameters=how)
-        yield Measure(f"{body}: CPU of the last part over the first", "", slower, at_most=1.2, parameters=how)
-        yield Measure(f"{body}: bins of the log that are not there", "", lost, at_most=0, parameters=how)
-        yield Measure(f"{body}: faults that nobody caused", "", stray, at_most=0, parameters=how)
-        yield Measure(f"{body}: trials reached in the last part", "%", reached, parameters=how)

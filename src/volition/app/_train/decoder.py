@@ -24,6 +24,18 @@ from volition.stage import Trainable, find
 _EVERY_S = 1.0  # between two lines of progress where there is no terminal
 
 
+def check_run(seed: int, threads: int) -> None:
+    """Refuse what no trainer takes.
+
+    Raises:
+        ConfigError: a negative seed, or no thread.
+    """
+    if seed < 0:
+        raise ConfigError(f"--seed must not be negative, got {seed}")
+    if threads < 1:
+        raise ConfigError(f"--threads must be positive, got {threads}")
+
+
 @dataclass(frozen=True)
 class Decoder:
     """Options of `volition train decoder`.
@@ -56,12 +68,9 @@ class Decoder:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.seed < 0:
-            raise ConfigError(f"--seed must not be negative, got {self.seed}")
+        check_run(self.seed, self.threads)
         if not 0 < self.share < 1:
             raise ConfigError(f"--share must lie between 0 and 1, got {self.share}")
-        if self.threads < 1:
-            raise ConfigError(f"--threads must be positive, got {self.threads}")
 
 
 class Line:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from volition.app._output import emit, this_command, writable_parent
-from volition.app._train.decoder import Line
+from volition.app._train.decoder import Line, check_run
 from volition.errors import ConfigError
 
 
@@ -54,8 +54,7 @@ class Gait:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.seed < 0 or self.threads < 1:
-            raise ConfigError("--seed must not be negative and --threads must be positive")
+        check_run(self.seed, self.threads)
         if not self.speeds or not all(0 <= v <= 15 for v in self.speeds):
             raise ConfigError(f"--speeds must lie in 0..15 m/s, got {self.speeds}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from volition.app._output import emit, this_command, writable_parent
-from volition.app._train.decoder import Line
+from volition.app._train.decoder import Line, check_run
 from volition.errors import ConfigError
 
 
@@ -48,8 +48,7 @@ class Residual:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.seed < 0 or self.threads < 1:
-            raise ConfigError("--seed must not be negative and --threads must be positive")
+        check_run(self.seed, self.threads)
         if not 0.5 <= self.top_m_s <= 15:
             raise ConfigError(f"--top-m-s must lie in 0.5..15, got {self.top_m_s}")
 
