@@ -1,6 +1,5 @@
 """The bench of the legs measures what it says, on few bodies and short ways."""
 
-import numpy as np
 import pytest
 
 from volition.app._bench import legs
@@ -17,7 +16,7 @@ def test_every_row_has_a_name_of_its_own_and_a_goal():
 
 
 def test_who_stands_neither_drifts_nor_turns():
-    found = legs._stand(2, 6.5)
+    found = legs._stand("robot", 2, 6.5)
     assert found.value < 2
     assert found.extra["heading_deg"] < 1
     assert found.extra["fell"] == 0
@@ -30,7 +29,7 @@ def test_survivors_are_counted_and_their_speed_is_told():
 
 
 def test_nonsense_from_the_decoder_ends_in_a_stand():
-    assert legs._fault("NaN", 2, 0.8).value == 100
+    assert legs._fault("NaN", 2, 0.8, "stated").value == 100
 
 
 def test_a_push_that_nobody_survives_is_seen(monkeypatch):
@@ -40,8 +39,16 @@ def test_a_push_that_nobody_survives_is_seen(monkeypatch):
 
 def test_stopping_is_measured_from_the_command_to_the_stand():
     found = legs._stops(2, 1.0, "stated")
-    assert 0.2 < found.value < 5
-    assert np.isfinite(found.value)
+    assert found.value == 100
+    assert found.extra["stood"] == 2
+    assert 0.2 < found.extra["way_m"] <= found.extra["way_90_m"] < 5
+
+
+def test_a_way_that_is_too_long_is_no_stop(monkeypatch):
+    monkeypatch.setattr(legs, "_STOP_M", 0.1)
+    found = legs._stops(2, 1.0, "stated")
+    assert found.value == 0
+    assert found.extra["stood"] == 2
 
 
 def test_who_walks_over_steps_is_counted():
