@@ -29,7 +29,7 @@ def test_survivors_are_counted_and_their_speed_is_told():
 
 
 def test_nonsense_from_the_decoder_ends_in_a_stand():
-    assert legs._fault("NaN", 2, 0.8, "stated").value == 100
+    assert legs._fault("NaN", 2, 0.8, "robot", "stated").value == 100
 
 
 def test_a_push_that_nobody_survives_is_seen(monkeypatch):

@@ -130,7 +130,7 @@ def _stops(bodies: int, speed: float, limits: str) -> Found:
     return Found(rate.value, {**rate.extra, **extra})
 
 
-def _fault(kind: str, bodies: int, speed: float, limits: str) -> Found:
+def _fault(kind: str, bodies: int, speed: float, fit: str, limits: str) -> Found:
     """Share of bodies that are upright 8 s after a decoder fault at speed, and slow (below a quarter) where it lasts."""
     from volition.effector._legs_shape import Shape
     from volition.train._gait_drive import Knocks, drive
@@ -154,7 +154,7 @@ def _fault(kind: str, bodies: int, speed: float, limits: str) -> Found:
 
     age = (lambda t: max(0.0, t - begin) if t < begin + 1 else 0.0) if kind == "lost 1 s" else None
     shape = Shape(max_m_s=max(speed, 3.0), frozen_s=1.0)
-    track = drive(bodies, begin + 8, intents, _world("robot", limits), _SEED, Knocks(age=age), shape=shape)
+    track = drive(bodies, begin + 8, intents, _world(fit, limits), _SEED, Knocks(age=age), shape=shape)
     good = track.alive.copy()
     if kind not in ("lost 1 s", "reversed"):
         good &= np.abs(track.ahead[-50:]).mean(axis=0) < 0.25 * speed
@@ -337,10 +337,10 @@ def measures(quick: bool = False) -> Iterator[Measure]:
         yield _row(f"upright, walking over ground: {ground}", "%", run, 90, bodies=over[0], seconds=over[1])
     all_of = {"bodies": over[0] * len(_ROUGH), "seconds": over[1]}
     yield _row("upright, walking over the four grounds", "%", partial(_over_all, *over), 90, **all_of)
-    for speed, limits in ((3.0, "stated"), (5.0, "stated")):
+    for speed, fit, limits in ((3.0, "robot", "stated"), (5.0, "robot", "stated"), (4.0, "prosthesis", "sprint")):
         for kind in ("lost 1 s", "dead", "NaN", "frozen", "reversed"):
-            run = partial(_fault, kind, n, speed, limits)
-            yield _row(f"decoder fault at {speed:g} m/s: {kind}", "%", run, 95, bodies=n)
+            run = partial(_fault, kind, n, speed, fit, limits)
+            yield _row(f"decoder fault at {speed:g} m/s, {fit}, {limits}: {kind}", "%", run, 95, bodies=n)
 
 
 def _runs(bodies: int, seconds: float) -> Iterator[Measure]:
