@@ -11,6 +11,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 from volition.effector._gait import Gait, controls
+from volition.effector._legs_ground import FRICTION
 from volition.effector._legs_model import HIP_TO_SOLE_M, LOWER, SPHERE_M, UPPER, G, build
 from volition.effector._legs_sense import Estimate, Estimator, SensorNoise, Sensors
 from volition.signal import Bool, Float64
@@ -37,6 +38,7 @@ class World:
         mass: half range of the trunk's mass, as a share.
         noise: scale of the sensors' noise.
         threads: of the batch.
+        ground: as in `build`; drawn from the herd's seed, one for all of its bodies.
     """
 
     fit: str = "robot"
@@ -47,6 +49,7 @@ class World:
     mass: float = 0.1
     noise: float = 1.0
     threads: int = 1
+    ground: str = "flat"
 
 
 @dataclass(slots=True)
@@ -102,11 +105,17 @@ class Herd:
     def __init__(self, n: int, world: World, seed: int, alike: int = 0) -> None:
         """With `alike`, body i has the floor and mass of body i mod `alike`: candidates are compared on equal terms."""
         self.n, self.world, self.rng = n, world, np.random.default_rng(seed)
-        self.model = build(world.fit, world.limits, world.timestep_s, world.iterations)
+        laid = np.random.default_rng((seed, 1))  # a flat one draws nothing: herds that were are as they were
+        self.model = build(world.fit, world.limits, world.timestep_s, world.iterations, ground=world.ground, rng=laid)
         self.weight_n = float(self.model.body_mass.sum()) * G
         self.heavy_n = np.inf
         self.batch = b = Batch(self.model, n, nthread=world.threads, persistent=True)
-        b.expand("geom_friction")[:, :, 0] = np.resize(self.rng.uniform(*world.friction, alike or n), n)[:, None]
+        friction = b.expand("geom_friction")
+        drawn = np.resize(self.rng.uniform(*world.friction, alike or n), n)[:, None]
+        if world.ground in ("slippery", "mixed"):  # of two surfaces the rougher counts: the ground's own
+            friction[:, self.model.geom_bodyid > 0, 0] = FRICTION[0]
+        else:
+            friction[:, :, 0] = drawn
         scale = 1 + np.resize(self.rng.uniform(-world.mass, world.mass, alike or n), n)
         mass, inertia = b.expand("body_mass"), b.expand("body_inertia")
         mass[:, 1] *= scale
@@ -165,7 +174,8 @@ class Herd:
         self.t_s += TICK_S
         self.tick_count += 1
         up = 1 - 2 * (self.qpos[:, 4] ** 2 + self.qpos[:, 5] ** 2)
-        well = (self.qpos[:, 2] > FALLEN_HEIGHT_M) & (up > FALLEN_UP) & np.isfinite(self.qpos).all(axis=1)
+        lowest = 0.0 if self.world.ground == "flat" else self._geoms[:, self._spheres, 2].min(axis=1) - SPHERE_M
+        well = (self.qpos[:, 2] - lowest > FALLEN_HEIGHT_M) & (up > FALLEN_UP) & np.isfinite(self.qpos).all(axis=1)
         self.fell_s[self.alive & ~well] = self.t_s
         self.alive &= well
         return estimate
