@@ -44,6 +44,8 @@ class NetworkConfig:
         also_weight: how much they count.
         bent: share of windows whose tempo or order is changed (Deo et al. 2024), and
         warp: by how much tempo may change, a factor.
+        mixup: windows are mixed in pairs, in shares from Beta(mixup, mixup); 0: not; "held": not, or with 1, whichever
+            the held-out part says.
         window: bins scored in a window, and
         lead: bins before them that only lead in.
         batch_bins: bins in a step of the optimiser, about; fewer where there are few, down to 1000.
@@ -71,6 +73,7 @@ class NetworkConfig:
     also_weight: float = 0.5
     bent: float = 0.0
     warp: float = 1.5
+    mixup: float | str = "held"
     window: int = 100
     lead: int = 25
     batch_bins: int = 2400
@@ -109,6 +112,8 @@ class NetworkConfig:
             raise ConfigError("holdout and rate must be positive, warp at least 1")
         if isinstance(self.noise, str) and self.noise != "ridge":
             raise ConfigError(f"noise must be a number or 'ridge', got {self.noise!r}")
+        if isinstance(self.mixup, str) and self.mixup != "held":
+            raise ConfigError(f"mixup must be a number or 'held', got {self.mixup!r}")
         if 0 in self.also or len(set(self.also)) < len(self.also):
             raise ConfigError(f"also must name other bins than the present one, each once, got {self.also}")
         if not all(0 < ms < np.inf for ms in self.smooth_ms):
@@ -200,7 +205,7 @@ class Network(ABC):
         content = self.write(weights, scale, self._decays, config)
         self._compare(content, weights, scale, data, x, missing)
         self._take(int8(content) if self.config.int8 else content)
-        self.chosen, self.validation = {"epochs": found.epochs}, found.validation
+        self.chosen, self.validation = {"epochs": found.epochs, "mixup": found.mixup}, found.validation
         return self
 
     def _weights(self) -> dict[str, Float32] | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ Progress = Callable[[float, str], None]
 _PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 _UNKNOWNS = 1000
 _PART = 0.6
+_MIXUPS = (0.0, 1.0)  # of which one is chosen on held-out data: some recordings gain by it, some lose
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +63,15 @@ class Data:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What came of it: weights, the epoch that was best, R² on what was held out there, and how much the errors were
-    larger there than expected, as the logarithm of a factor, `[k]`.
+    """What came of it: weights, the epoch that was best, R² on what was held out there, how much the errors were
+    larger there than expected, as the logarithm of a factor, `[k]`, and how far windows were mixed.
     """  # noqa: D205
 
     weights: dict[str, Float32]
     epochs: int
     validation: float
     shift: Float64
+    mixup: float = 0.0
 
 
 def torch() -> Any:
@@ -121,6 +124,21 @@ def ridge_noise(data: Data) -> float:
     return float(np.clip(_PART * math.sqrt(best.penalty / len(z)), 0.15, 0.4))
 
 
+def _mixed(
+    beta: float, z: Float32, there: Bool, y: Float32, nothing: Bool, rng: np.random.Generator
+) -> tuple[Float32, Bool, Float32]:
+    """Rows mixed with other rows, inputs and targets alike, in shares from Beta(beta, beta): mixup (Zhang et al. 2018).
+
+    Where one of a pair has no bin, the other stays as it is; what is missing in one is missing in the mixture.
+    """
+    other = rng.permutation(len(z))
+    share = rng.beta(beta, beta, (len(z), 1)).astype(np.float32)
+    share = np.where(nothing | nothing[other], np.float32(1), share)[..., None]
+    both = there & (there[other] | (share == 1))
+    mixed = np.where(both, share * z + (1 - share) * z[other], np.float32(0))
+    return mixed, both, share * y + (1 - share) * y[other]
+
+
 class Trainer:
     """One network in training; `build` makes the module, `config` is the decoder's."""
 
@@ -145,13 +163,27 @@ class Trainer:
             return Trained(self._numbers(self._network(self._config).state_dict()), 0, math.nan, np.zeros(len(self._y_live)))
         cut = max(10, round(len(data.z) * (1 - self._config.holdout)))
         inner, held = data.part(0, cut), data.part(cut, len(data.z))
-        if not self._config.refit:
-            return self._descend(self._config, inner, held, self._epochs, say)
-        alone, members = replace(self._config, members=1), self._config.members
-        half = 1 / (1 + members)
-        first = self._descend(alone, inner, held, self._epochs, lambda s, w: say(half * s, w))
-        whole = self._descend(self._config, data, None, first.epochs, lambda s, w: say(half + (1 - half) * s, w))
-        return Trained(whole.weights, first.epochs, first.validation, first.shift)
+        c = self._config
+        choices = _MIXUPS if isinstance(c.mixup, str) else (c.mixup,)
+        if not c.refit and len(choices) == 1:
+            return self._descend(c, inner, held, self._epochs, say)
+        alone, parts = replace(c, members=1), len(choices) + c.members
+        found = []
+        for k, mixup in enumerate(choices):
+            told = partial(self._within, say, k / parts, 1 / parts)
+            found.append(self._descend(replace(alone, mixup=mixup), inner, held, self._epochs, told))
+        k = int(np.argmax([one.validation for one in found]))
+        first, chosen = found[k], replace(c, mixup=choices[k])
+        told = partial(self._within, say, len(choices) / parts, c.members / parts)
+        if not c.refit:
+            return replace(self._descend(chosen, inner, held, self._epochs, told), mixup=choices[k])
+        whole = self._descend(chosen, data, None, first.epochs, told)
+        return Trained(whole.weights, first.epochs, first.validation, first.shift, choices[k])
+
+    @staticmethod
+    def _within(say: Progress, start: float, share: float, done: float, what: str) -> None:
+        """Tell of a part as a part of the whole."""
+        say(start + share * done, what)
 
     def _window(self, data: Data) -> int:
         """Shorter where there are few bins: a step of a dozen short rows costs what one of a single long row does."""
@@ -189,7 +221,7 @@ class Trainer:
                 at = (epoch - 1 + k / len(steps)) / last
                 for g in optimizer.param_groups:
                     g["lr"] = c.rate * _schedule(at)
-                self._step(network, optimizer, data, group, rng)
+                self._step(network, optimizer, data, group, rng, c.mixup)
                 done += 1
                 held_back = min(c.averaging, done / (done + 10))
                 for name, p in network.state_dict().items():
@@ -206,7 +238,9 @@ class Trainer:
                 break
         return best if held is not None else Trained(self._numbers(mean), last, math.nan, best.shift)
 
-    def _batch(self, data: Data, group: list[windows.Span], rng: np.random.Generator | None) -> tuple[Any, Any, Any]:
+    def _batch(
+        self, data: Data, group: list[windows.Span], rng: np.random.Generator | None, mixup: float = 0.0
+    ) -> tuple[Any, Any, Any]:
         """Inputs `[rows, bins, width]`, targets and weights of the bins; changed at random where there is an `rng`."""
         c, t = self._config, self._t
         index, counts = windows.rows(group)
@@ -222,8 +256,10 @@ class Trainer:
             there &= ~(dead | (rng.random((*index.shape, 1)) < c.bin_dropout))
             z = z + np.float32(self._noise) * rng.standard_normal(z.shape, np.float32)
             z += np.float32(c.offset) * rng.standard_normal((rows, 1, z.shape[2]), np.float32)
-        z = np.where(there, z, np.float32(0))
-        move = [t.from_numpy(a).to(self._device) for a in (z, there.astype(np.float32), data.y[index], counts)]
+        z, y = np.where(there, z, np.float32(0)), data.y[index]
+        if rng is not None and mixup > 0:
+            z, there, y = _mixed(mixup, z, there, y, nothing, rng)
+        move = [t.from_numpy(a).to(self._device) for a in (z, there.astype(np.float32), y, counts)]
         with t.no_grad():
             return features(move[0], move[1], self._decays, self._live), move[2], move[3]
 
@@ -239,8 +275,10 @@ class Trainer:
             has.append(inside & counts)
         return t.stack(shifted, 2), t.stack(has, 2)
 
-    def _step(self, network: Any, optimizer: Any, data: Data, group: list[windows.Span], rng: np.random.Generator) -> None:
-        u, y, counts = self._batch(data, group, rng)
+    def _step(
+        self, network: Any, optimizer: Any, data: Data, group: list[windows.Span], rng: np.random.Generator, mixup: float
+    ) -> None:
+        u, y, counts = self._batch(data, group, rng, mixup)
         mean, logvar, also = network(u)
         error = ((mean - y) ** 2)[..., self._y_live]
         spread = logvar[..., self._y_live].clamp(-10, 10)

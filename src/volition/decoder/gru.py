@@ -1,6 +1,6 @@
 """Gated recurrent network (GRU), trained in PyTorch, run as ONNX with its memory as explicit state.
 
-Two networks whose outputs are averaged inside one graph, each one layer of 256 units on the counts of the bin; everything
+Four networks whose outputs are averaged inside one graph, each one layer of 256 units on the counts of the bin; everything
 before is in the memory. See `_network.py` for what is learnt and how, `_gru_torch.py` for the equations.
 """
 
@@ -27,7 +27,7 @@ class GruConfig(NetworkConfig):
             where there are more than 256, else none.
     """
 
-    members: int = 2
+    members: int = 4
     units: int = 256
     layers: int = 1
     read_in: int | str = "auto"
