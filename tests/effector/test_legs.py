@@ -1,8 +1,10 @@
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
 
+from volition.app._toml import typed
 from volition.effector._gait import NAMES
 from volition.effector._legs_model import FITS, LIMITS, TAXELS, peak_torque, torque_limit
 from volition.effector._legs_pilot import Library
@@ -117,6 +119,18 @@ def test_a_fast_gait_is_told_more_than_is_wanted():
     gaits = [{"speed": 0, "values": {}}, {"speed": 3, "values": {}}, {"speed": 7, "told": 8, "values": {}}]
     library = Library.parse(json.dumps({"gaits": gaits}), "x")
     assert library.ask(np.array([-0.4, 2.0, 3.0, 5.0, 7.0])) == pytest.approx([-0.4, 2.0, 3.0, 5.5, 8.0])
+
+
+def test_a_correction_of_ones_own_is_read_from_its_file(tmp_path):
+    file = tmp_path / "policy.npz"
+    file.write_bytes(files("volition.effector").joinpath("gaits", "robot-residual.npz").read_bytes())
+    typed_as = typed(LegsConfig, "residual", str(file), "effector")
+    policy, shipped = Legs(LegsConfig(residual=typed_as))._policy, Legs()._policy
+    assert (policy.layers[0][0] == shipped.layers[0][0]).all()
+    assert Legs(LegsConfig(residual=typed(LegsConfig, "residual", False, "effector")))._policy is None
+    file.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"policy\.npz: not a residual policy"):
+        Legs(LegsConfig(residual=file))
 
 
 @pytest.mark.parametrize("fit", FITS)

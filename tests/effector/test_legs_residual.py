@@ -75,6 +75,17 @@ def test_who_stands_gets_nothing_and_nobody_more_than_the_bounds():
     assert (pace[~stepping] == 1).all()
 
 
+def test_who_is_corrected_is_told_what_the_policy_says_and_the_others_what_the_library_says():
+    rng = np.random.default_rng(4)
+    residual = Residual(2, network(rng), from_m_s=4.0, told=[(5.0, 5.0), (7.0, 8.0)])
+    e, gait, fast = body(rng, 2), clock(np.zeros(2), np.zeros(2)), np.full((3, 2), 6.0)
+    assert residual.ask(fast[0], fast[0]).tolist() == [6.0, 6.0]
+    gait.speed[:] = 3.0, 5.0
+    residual.step(e, gait, fast, fast[0], e.angle, np.ones(2, bool), 0.005)
+    assert residual.ask(fast[0], fast[0]).tolist() == [6.0, 6.5]
+    assert residual.ask(np.array([7.5, 7.5]), np.zeros(2)).tolist() == [0.0, 8.5]
+
+
 def test_what_is_seen_is_bounded_and_of_the_declared_size():
     rng = np.random.default_rng(3)
     e = body(rng)

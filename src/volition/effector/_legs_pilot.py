@@ -13,7 +13,7 @@ import numpy as np
 from volition.effector._gait import INDEX, NAMES, Gait
 from volition.effector._legs_residual import Residual
 from volition.effector._legs_sense import Estimate
-from volition.effector._legs_shape import Shape, Shaper
+from volition.effector._legs_shape import Shape, Shaper, more_than_wanted
 from volition.effector._legs_stand import LOADED_N, Build, Stand, capture_point
 from volition.errors import InputError
 from volition.signal import Bool, Float64
@@ -61,10 +61,7 @@ class Library:
 
     def ask(self, speed: Float64) -> Float64:
         """What the law is told for commands `[n]`, m/s."""
-        if self.told is None:
-            return speed
-        asked: Float64 = speed + np.interp(np.abs(speed), self.speeds, self.told - self.speeds)
-        return asked
+        return speed if self.told is None else more_than_wanted(speed, self.speeds, self.told)
 
     @classmethod
     def parse(cls, text: str, name: str) -> Library:
@@ -140,7 +137,10 @@ class Pilot:
         # when it gains speed, that of little more than it has already.
         still = np.abs(self.gait.speed)
         most = np.maximum(_FREE_M_S, self.gait.speed + _LEAD_M_S)
-        vx, going = np.minimum(self._library.ask(command[0]), most), np.abs(np.minimum(command[0], most))
+        told = self._library.ask(command[0])
+        if residual is not None:
+            told = residual.ask(command[0], told)
+        vx, going = np.minimum(told, most), np.abs(np.minimum(command[0], most))
         p = self._library.at(np.maximum(going, np.minimum(still - 0.4, 2 * (still - 1.5))))
         p = self._walking(p, e, command, dt)
         begin = (self.mode == STANDING) & (asked | lost)

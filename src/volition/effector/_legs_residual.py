@@ -12,12 +12,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from volition.effector._gait import Gait
 from volition.effector._legs_sense import Estimate
+from volition.effector._legs_shape import more_than_wanted
 from volition.errors import InputError
 from volition.signal import Bool, Float64
 
@@ -83,16 +85,32 @@ class Residual:
         aim: what it goes to, smoothed over 20 ms.
     """
 
-    def __init__(self, n: int, act: Act, from_m_s: float = 0.0, brake_m_s2: float = 0.0, always: bool = False) -> None:
+    def __init__(
+        self,
+        n: int,
+        act: Act,
+        from_m_s: float = 0.0,
+        brake_m_s2: float = 0.0,
+        always: bool = False,
+        told: Sequence[tuple[float, float]] = (),
+    ) -> None:
         """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other).
 
-        With `always` it is asked though nobody is corrected: who learns wants to see everything.
+        With `always` it is asked though nobody is corrected: who learns wants to see everything. With `told`, pairs of a
+        speed and what the law is told for it (m/s), these count for who is corrected, not those of the library.
         """
         self.act, self._from, self.brake_m_s2, self._always = act, from_m_s, brake_m_s2, always
+        self._told = np.array(told, float).reshape(-1, 2).T
         self.offset = np.zeros((n, ACTIONS))
         self.aim = np.zeros((n, ACTIONS))
         self._tick = 0
         self.active: Bool = np.zeros(n, bool)
+
+    def ask(self, speed: Float64, told: Float64) -> Float64:
+        """What the law is told for commands `[n]`, m/s; `told` by the library alone."""
+        if not self._told.size:
+            return told
+        return np.where(self.active, more_than_wanted(speed, *self._told), told)
 
     def step(
         self, e: Estimate, gait: Gait, command: Float64, vx: Float64, target: Float64, stepping: Bool, dt: float
@@ -138,8 +156,10 @@ class Policy:
         return found
 
     def residual(self, n: int) -> Residual:
-        """What is added for `n` bodies, from the speed on and with the braking that the file names."""
-        return Residual(n, self, float(self.about.get("from_m_s", 0.0)), float(self.about.get("brake_m_s2", 0.0)))
+        """What is added for `n` bodies, from the speed on, with the braking and what the law is told that the file names."""
+        a = self.about
+        begins, brakes = float(a.get("from_m_s", 0.0)), float(a.get("brake_m_s2", 0.0))
+        return Residual(n, self, begins, brakes, told=a.get("told", ()))
 
     @classmethod
     def shipped(cls, fit: str) -> Policy | None:
@@ -147,6 +167,17 @@ class Policy:
         name = f"{fit}-residual.npz"
         file = files("volition.effector").joinpath("gaits", name)
         return cls.load(io.BytesIO(file.read_bytes()), name) if file.is_file() else None
+
+    @classmethod
+    def chosen(cls, which: bool | str | Path, fit: str) -> Policy | None:
+        """The shipped one for this fit (True), none (False), or the one in a file.
+
+        Raises:
+            InputError: there is no such file, or it holds no policy.
+        """
+        if isinstance(which, bool):
+            return cls.shipped(fit) if which else None
+        return cls.load(Path(which), str(which))
 
     @classmethod
     def load(cls, file: Any, name: str) -> Policy:

@@ -47,6 +47,18 @@ class Shape:
     run_from_m_s: tuple[float, float] = (1.7, 1.9)
 
 
+def more_than_wanted(speed: Float64, speeds: Float64, told: Float64) -> Float64:
+    """What a law is told for commands `[n]`, m/s, so that the body has their speed.
+
+    Args:
+        speed: commands.
+        speeds: rising, m/s `[k]`; between them it goes on straight lines, beyond them by as much more as at the end.
+        told: for each of them, m/s.
+    """
+    asked: Float64 = speed + np.interp(np.abs(speed), speeds, told - speeds)
+    return asked
+
+
 class Shaper:
     """The command `[3, n]` (forward m/s, left m/s, turn rad/s) made of raw intents.
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -66,7 +67,8 @@ class LegsConfig:
         fit: "robot" (a torso of its own) or "prosthesis" (under the pelvis of a person of 75 kg).
         limits: of the motors: "stated" or "sprint".
         residual: whether the learned correction of the gaits is added, where there is one for `fit`; it takes
-            part above 4 m/s and until a body that ran so fast stands.
+            part above 4 m/s and until a body that ran so fast stands. Or the policy.npz that `volition train residual`
+            made, for one of your own.
         max_speed_m_s: fastest forward command, m/s, but never faster than the library's fastest gait; 0 is that one.
         gait: "run" (at every speed, with short hurried strides when slow: the surest) or "walk" (at a person's walking
             speeds it walks; when it is knocked it runs).
@@ -84,7 +86,7 @@ class LegsConfig:
 
     fit: str = "robot"
     limits: str = "stated"
-    residual: bool = True
+    residual: bool | Path = True
     max_speed_m_s: float = 3.0
     gait: str = "run"
     friction: float = 0.9
@@ -131,7 +133,7 @@ class Legs:
     def __init__(self, config: LegsConfig | None = None) -> None:
         self.config = config or LegsConfig()
         self._library = Library.shipped(self.config.fit, self.config.limits)
-        self._policy = Policy.shipped(self.config.fit) if self.config.residual else None
+        self._policy = Policy.chosen(self.config.residual, self.config.fit)
         if self.config.gait == "walk" and self._library.walk is None:
             raise ConfigError(f"legs: no gait that walks is shipped for {self.config.fit} with {self.config.limits} limits")
         top = float(self._library.speeds[-1])
