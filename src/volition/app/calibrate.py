@@ -38,6 +38,7 @@ class Calibrate:
         bin_ms: width of a bin, ms; by default the recording's own, and 20 for spike times.
         json: also save the rows as JSON here.
         seed: of everything that is drawn.
+        exponent: of the speed in the tuning, above 0 and at most 1 (linear); chosen by default.
     """
 
     file: Annotated[Path, tyro.conf.Positional]
@@ -49,6 +50,7 @@ class Calibrate:
     bin_ms: float | None = None
     json: Path | None = None
     seed: int = 0
+    exponent: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -56,6 +58,8 @@ class Calibrate:
             raise ConfigError(f"--populations must be 0..1000, got {self.populations}")
         if self.output is not None and self.output.suffix != ".json":
             raise ConfigError(f"--output {self.output}: a preset's name ends in .json")
+        if self.exponent is not None and not 0 < self.exponent <= 1:
+            raise ConfigError(f"--exponent must lie above 0 and not above 1, got {self.exponent}")
         if self.seed < 0:
             raise ConfigError(f"--seed must not be negative, got {self.seed}")
         if self.populations == 0 and (self.report or self.json or self.against):
@@ -77,7 +81,7 @@ def main(options: Calibrate) -> int:
     for place, what in ((output, "--output"), (options.report, "--report"), (options.json, "--json")):
         if place is not None:
             writable_parent(place, what)
-    preset = calibrated(recording)
+    preset = calibrated(recording, exponent=options.exponent)
     if options.populations:
         _compared(options, recording, other)
     write_whole(output, preset.as_json())
@@ -93,7 +97,12 @@ def _compared(options: Calibrate, recording: Recording, other: Recording | None)
 
     learn, rest = (recording, other) if other is not None else halves(recording, BLOCKS)
     found = compare(
-        rest, calibrated(learn), learn, populations=options.populations, seed=options.seed, other_day=other is not None
+        rest,
+        calibrated(learn, exponent=options.exponent),
+        learn,
+        populations=options.populations,
+        seed=options.seed,
+        other_day=other is not None,
     )
     command = this_command()
     title = f"{recording.name}: recorded and simulated"

@@ -15,7 +15,7 @@ FULL = 0.99  # quantile of speed and reach that counts as full
 LEAD_MS = 122.0  # velocity; position follows 41 ms behind it (Wang et al. 2007, abstract)
 BEHIND_MS = 41.0
 _LEADS_MS = tuple(range(-200, 301, 50))
-_EXPONENTS = (1.0, 0.8, 0.65, 0.5, 0.35)
+EXPONENTS = (1.0, 0.8, 0.65, 0.5, 0.35)
 _LEAST_BINS = 200
 _MOST_BINS = 60_000
 _RIDGE = 1.0
@@ -146,7 +146,7 @@ def fit(counts: Float64, movement: Movement, lead_ms: float | None = None, expon
     if lead_ms is None:
         lead_ms = max(_LEADS_MS, key=lambda lead: _explained(counts, movement, float(lead)))
     if exponent is None:
-        exponent = max(_EXPONENTS, key=lambda power: _explained(counts, movement, float(lead_ms), power))
+        exponent = max(EXPONENTS, key=lambda power: _explained(counts, movement, float(lead_ms), power))
     drive, known = movement.drive(float(lead_ms), exponent)
     if known.sum() < _LEAST_BINS:
         raise InputError(f"{int(known.sum())} bins with known movement are too few to calibrate a person to")

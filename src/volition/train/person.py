@@ -30,12 +30,13 @@ _SIZES = np.geomspace(0.05, 6.0, 25)
 _EM_STEPS = 100  # early stopping: the distribution stays smooth
 
 
-def fit(recording: Recording, about: str = "") -> Preset:
+def fit(recording: Recording, about: str = "", exponent: float | None = None) -> Preset:
     """Distributions of a recording's units.
 
     Args:
         recording: counts and kinematics.
         about: what to say of it; by default its name and size.
+        exponent: of the speed in the tuning; None: the most likely one.
 
     Raises:
         InputError: too few units fire, too few bins, nothing moves.
@@ -45,7 +46,7 @@ def fit(recording: Recording, about: str = "") -> Preset:
     if (units := int(enough.sum())) < _LEAST_UNITS:
         raise InputError(f"{recording.name}: {units} units fire {LEAST_SPIKES} spikes; a person wants {_LEAST_UNITS}")
     movement = encoding.Movement.of(recording)
-    found = encoding.fit(counts[:, enough], movement, exponent=None)
+    found = encoding.fit(counts[:, enough], movement, exponent=exponent)
     drive, known = movement.drive(found.lead_ms, found.exponent)
     mu = found.expected(drive[known])
     residual = noise.Residual(counts[known][:, enough] - mu, mu, movement.segment[known], movement.bin_ms)

@@ -26,6 +26,8 @@ SIZES = (25, 50, 100)
 _WIENER = WienerConfig(history_ms=(300.0,), penalties=(1000.0,), ratios=(1.0,))
 _LEAST_STRETCHES = 50
 _SEEN_BINS = 40_000
+_DECODED = 8  # populations, and subsets of the recorded units, from which movement is decoded to choose an exponent
+_AS_GOOD = 0.01  # R² that exponents must differ by to be told apart
 _SHORT = 2000  # bins: a shorter recording tells little of its noise, so more populations are measured
 
 
@@ -89,21 +91,50 @@ def measure_rates(recording: Recording) -> Float64:
     return np.asarray(recording.counts.mean(axis=0) * NS_PER_S / recording.bin_ns)
 
 
-def calibrated(recording: Recording, rounds: int = 2, populations: int = 0, about: str = "") -> Preset:
+def calibrated(
+    recording: Recording, rounds: int = 2, populations: int = 0, about: str = "", exponent: float | None = None
+) -> Preset:
     """`person.fit`, and then the noise scaled until simulated populations vary, and vary together, as the recorded units do.
 
     The method of simulated moments (McFadden 1989): what is fitted in log-rates is seen in counts through rates that
     movement changes, which no formula gets quite right for deeply tuned units. Mean and root mean square of the noise
     correlations in the narrowest bins are matched, by the mean and the spread of the loadings; the mean Fano factor in the
-    widest, by the variance of the units' own gains.
+    widest, by the variance of the units' own gains. The exponent of the speed is chosen in the same way, among those from
+    the most likely one to 1: the nearest to 1 of those with which movement is decoded from simulated units as well as from
+    the recorded.
 
     Args:
         recording: what is fitted.
         rounds: how often the noise is scaled.
         populations: drawn in a round; 0: as many as make `_SEEN_BINS`, since in a short recording each tells little.
         about: as `person.fit` takes it.
+        exponent: of the speed in the tuning; None: chosen.
     """
-    preset = fit(recording, about)
+    if exponent is not None:
+        return _scaled(fit(recording, about, exponent), recording, rounds, populations)
+    likely = fit(recording, about)
+    made = [fit(recording, about, e) for e in encoding.EXPONENTS if e > likely.exponent] + [likely]
+    made = [_scaled(preset, recording, rounds, populations) for preset in made]
+    if len(made) == 1:
+        return made[0]
+    sizes = [k for k in SIZES[:2] if k < recording.channels] + [recording.channels]
+    wanted = _curve([recording] * _DECODED, sizes)
+    off = [
+        float(np.abs(_curve([simulate(p, recording, seed=50 + i) for i in range(_DECODED)], sizes) - wanted).mean())
+        for p in made
+    ]
+    return made[int(np.flatnonzero(np.array(off) <= min(off) + _AS_GOOD)[0])]  # nearest to 1 of those as good
+
+
+def _curve(of: Sequence[Recording], sizes: Sequence[int]) -> Float64:
+    """Mean R² of velocity from so many units, of one subset of each recording."""
+    rng = np.random.default_rng(0)
+    every = [[decoded(r, sorted(rng.permutation(r.channels)[:k])) for k in sizes] for r in of]
+    return np.asarray(np.mean(every, axis=0))
+
+
+def _scaled(preset: Preset, recording: Recording, rounds: int, populations: int) -> Preset:
+    """The preset with its noise scaled to the recording."""
     populations = populations or int(np.clip(_SEEN_BINS // recording.bins, 5, 50))
     how = preset.velocity_lead_ms, preset.exponent
     goal = measure(recording, *how)

@@ -1,9 +1,10 @@
 """Make the preset `n1` from `utah_m1`: python -m volition.train.person_presets UTAH_M1.json [--out FOLDER].
 
-`utah_m1` is what `volition calibrate m1_stevenson_2011.mat --populations 0 --output utah_m1.json` saves (the M1 session of
-Stevenson et al. 2011). `n1` has the rates that were measured on 743 recordings of 5 s made with the N1's electrodes in
-monkey M1, and everything else from `utah_m1`: tuning and noise of a spike are assumed to be alike, because the published N1
-recordings come without movement. Those in `volition/brain/presets` were made by these commands.
+`utah_m1` was saved by `volition calibrate m1_stevenson_2011.mat --populations 0 --exponent 1 --output utah_m1.json` (the M1
+session of Stevenson et al. 2011). Made today, rates and tuning are the same to the digit; the noise is not, because its
+scaling has changed since (loadings 4 % larger). `n1` has the rates that were measured on 743 recordings of 5 s made with the
+N1's electrodes in monkey M1, and everything else from `utah_m1`: tuning and noise of a spike are assumed to be alike, since
+the published N1 recordings come without movement. That in `volition/brain/presets` was made by this command.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ _SEED = 11
 _PUSH_NS = 40.0
 _FAST_M_S = 7.0
 _STOP_M = 10.0
+_STEADY_S = 5.0  # after the command has reached its speed: a body lags behind
 _ROUGH = ("slopes", "steps", "slippery", "mixed")
 _CORES = min(2, os.cpu_count() or 1)
 
@@ -111,7 +112,7 @@ def _stops(bodies: int, speed: float, limits: str) -> Found:
     """Share that stands within 10 m of the command to stop; beside it the speed at which it came."""
     from volition.train._gait_drive import drive
 
-    at = 3.0 + speed / 1.2
+    at = 0.5 + speed / 1.2 + (_STEADY_S if speed > 1 else 1.0)
     track = drive(
         bodies, at + 9, lambda t: (speed, 0.0, 0.0) if 0.5 < t < at else (0.0, 0.0, 0.0), _world("robot", limits), _SEED
     )
@@ -135,7 +136,7 @@ def _fault(kind: str, bodies: int, speed: float, fit: str, limits: str) -> Found
     from volition.effector._legs_shape import Shape
     from volition.train._gait_drive import Knocks, drive
 
-    begin = 1.0 + speed / 1.2 + 1.5
+    begin = 1.0 + speed / 1.2 + (_STEADY_S if speed > 1 else 1.5)
     nan = float("nan")
 
     def intents(t: float) -> tuple[float, float, float]:
