@@ -86,6 +86,39 @@ def test_who_is_corrected_is_told_what_the_policy_says_and_the_others_what_the_l
     assert residual.ask(np.array([7.5, 7.5]), np.zeros(2)).tolist() == [0.0, 8.5]
 
 
+def test_who_brakes_is_given_the_other_network_until_more_is_asked_of_it_and_told_no_more_than_is_wanted():
+    rng = np.random.default_rng(5)
+    e, gait, stepping = body(rng, 3), clock(np.full(3, 0.1), np.zeros(3)), np.ones(3, bool)
+
+    def constant(action):
+        return lambda seen: np.full((len(seen), ACTIONS), action)
+
+    residual = Residual(3, constant(0.5), from_m_s=4.0, told=[(5.0, 6.0)], stops=constant(-0.5))
+    command, seen = np.zeros((3, 3)), []
+    for speed, asked in ((6.0, (6.0, 5.2, 0.0)), (3.0, (3.0, 3.1, 0.0)), (5.0, (5.0, 5.0, 0.0))):
+        gait.speed[:], command[0] = speed, asked
+        for _ in range(2):
+            residual.step(e, gait, command, command[0], e.angle, stepping, 0.005)
+        seen.append((residual.brakes.tolist(), np.sign(residual.aim[:, 0]).tolist()))
+        told = residual.ask(command[0], command[0])
+    assert seen[0] == ([False, True, True], [1, -1, -1])
+    assert seen[1] == ([False, False, True], [1, 1, -1])
+    assert seen[2] == ([False, False, True], [1, 1, -1])
+    assert told.tolist() == [6.0, 6.0, 0.0]
+
+
+def test_both_networks_come_out_of_a_file_as_they_went_in():
+    rng = np.random.default_rng(6)
+    run, stop = network(rng), network(rng)
+    file = io.BytesIO()
+    np.savez(file, about=np.array("{}"), **run.arrays(), **stop.arrays("stops."))
+    file.seek(0)
+    found, seen = Policy.load(file, "both"), rng.standard_normal((3, SEEN))
+    assert found(seen) == pytest.approx(run(seen), abs=1e-4)
+    assert found.stops(seen) == pytest.approx(stop(seen), abs=1e-4)
+    assert np.abs(run(seen) - stop(seen)).max() > 0.1
+
+
 def test_what_is_seen_is_bounded_and_of_the_declared_size():
     rng = np.random.default_rng(3)
     e = body(rng)

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from volition.errors import InputError
 from volition.train._gait_herd import World
 from volition.train._ppo import Learner, Net, Ppo
 from volition.train._residual_herd import Course, Drill
+from volition.train._residual_recipe import RECIPE, TOLD, Stage, scaled, train
 from volition.train.residual import Trainer, Training
 
 SMALL = Training(iterations=2, bodies=8, steps=6, measured_s=0.3, seed=4)
@@ -86,6 +88,42 @@ def test_the_command_trains_and_writes_a_policy(tmp_path, capsys):
     assert "policy" in capsys.readouterr().out
     assert Policy.load(tmp_path / "policy.npz", "x").about["iterations"] == 1
     assert main(["train", "residual", "--top-m-s", "99"]) == 2
+
+
+def test_the_recipe_runs_every_training_and_goes_on_with_the_next(tmp_path, capsys):
+    args = ["--recipe", "--bodies", "8", "--steps", "3", "--measured-s", "0.1", "--output", str(tmp_path)]
+    assert main(["train", "residual", *args, "--iterations", "1"]) == 0
+    assert "100%" in capsys.readouterr().err
+    about = Policy.load(tmp_path / "policy.npz", "x").about
+    assert about["iterations"] == len(RECIPE)
+    assert about["told"] == [list(pair) for pair in TOLD]
+    assert [s.iterations for s in scaled(RECIPE, 2 * sum(s.iterations for s in RECIPE))] == [
+        2 * s.iterations for s in RECIPE
+    ]
+    assert main(["train", "residual", "--iterations", "-1"]) == 2
+
+
+def test_a_network_for_stopping_begins_as_the_other_and_is_put_beside_it(tmp_path):
+    slow = Course(top_m_s=1.0, from_m_s=0.2, noisy=0.0, brake_m_s2=(2.0, 3.0))
+    training = Training(bodies=8, steps=6, measured_s=0.3, seed=4)
+    train((Stage(1, slow),), training, tmp_path, "one")
+    training = replace(training, measured_s=2.5)
+    trainer = train((Stage(1, slow), Stage(2, slow, stops=True)), training, tmp_path, "both")
+    policy = Policy.load(io.BytesIO(trainer.policy("both")), "x")
+    assert trainer.done == 2
+    assert (tmp_path / "stops.npz").exists()
+    assert (policy.layers[-1][0] == policy.stops.layers[-1][0]).all()  # its critic learns first
+    assert policy.about["stops"]["course"]["top_m_s"] == 1.0
+    drill = trainer._drill
+    for _ in range(300):
+        step = drill.decide(lambda seen: np.zeros((len(seen), ACTIONS)))
+        if drill.ways:
+            break
+    assert drill.ways[0][1]
+    assert 0.1 < drill.ways[0][0] < 3
+    assert step.ended.sum() == len(drill.ways)
+    assert drill.stopped()["stood"] > 0
+    assert drill.ways == []
 
 
 def test_few_samples_do_not_move_the_policy():

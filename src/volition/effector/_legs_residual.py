@@ -32,6 +32,7 @@ PACE = 0.15
 ACTIONS, SEEN = 13, 68
 _SMOOTH_S = 0.02
 _RUNS_M_S = 2.8  # who is slower than this, and not about to brake any more, is left to the gaits alone
+_BRAKES_M_S = 0.6
 _WEIGHT_N = 600.0
 _MIDDLE: Float64 = np.array([0.0, 0.0, 0.4, 0.9, 0.4, 0.0])
 
@@ -82,6 +83,7 @@ class Residual:
     Attributes:
         offset: added now `[n, ACTIONS]`, as shares of the most: twelve joints, then the stride frequency.
         active: who is corrected `[n]`: who has been fast, until it stands or goes on slowly.
+        brakes: who of them is to become slower `[n]`.
         aim: what it goes to, smoothed over 20 ms.
     """
 
@@ -93,24 +95,34 @@ class Residual:
         brake_m_s2: float = 0.0,
         always: bool = False,
         told: Sequence[tuple[float, float]] = (),
+        stops: Act | None = None,
     ) -> None:
         """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other).
 
         With `always` it is asked though nobody is corrected: who learns wants to see everything. With `told`, pairs of a
-        speed and what the law is told for it (m/s), these count for who is corrected, not those of the library.
+        speed and what the law is told for it (m/s), these count for who is corrected, not those of the library. With `stops`
+        that network takes the place of the other while a body brakes, and the law is told what is wanted, no more.
         """
-        self.act, self._from, self.brake_m_s2, self._always = act, from_m_s, brake_m_s2, always
+        self.act, self._from, self.brake_m_s2, self.always = act, from_m_s, brake_m_s2, always
+        self.stops = stops
+        self.brakes: Bool = np.zeros(n, bool)
         self._told = np.array(told, float).reshape(-1, 2).T
         self.offset = np.zeros((n, ACTIONS))
         self.aim = np.zeros((n, ACTIONS))
         self._tick = 0
         self.active: Bool = np.zeros(n, bool)
 
+    def _braking(self, gait: Gait, command: Float64) -> None:
+        """Who brakes: from when the command lies well below the body's speed until it asks for more again."""
+        below = gait.speed - command[0]
+        more = (below < 0) & (command[0] > 0.3)
+        self.brakes = self.active & ((self.brakes & ~more) | (below > _BRAKES_M_S))
+
     def ask(self, speed: Float64, told: Float64) -> Float64:
         """What the law is told for commands `[n]`, m/s; `told` by the library alone."""
-        if not self._told.size:
-            return told
-        return np.where(self.active, more_than_wanted(speed, *self._told), told)
+        if self._told.size:
+            told = np.where(self.active, more_than_wanted(speed, *self._told), told)
+        return told if self.stops is None else np.where(self.brakes, speed, told)
 
     def step(
         self, e: Estimate, gait: Gait, command: Float64, vx: Float64, target: Float64, stepping: Bool, dt: float
@@ -118,9 +130,13 @@ class Residual:
         """Joint angles to add `[n, 2, 6]`, rad, and the factor of the stride frequency `[n]`."""
         slow = (gait.speed < _RUNS_M_S) & (np.abs(command[0]) > 0.3) & (gait.speed < command[0] + 0.3)
         self.active = stepping & ((self.active & ~slow) | (gait.speed > self._from) | (self._from == 0))
-        if self._tick % EVERY_TICKS == 0 and (self._always or self.active.any()):
+        self._braking(gait, command)
+        if self._tick % EVERY_TICKS == 0 and (self.always or self.active.any()):
             seen, swap = observe(e, gait, command, vx, target, self.offset)
-            aim = np.clip(self.act(seen), -1, 1)
+            found = self.act(seen)
+            if self.stops is not None and (self.brakes.any() or self.always):
+                found = np.where(self.brakes[:, None], self.stops(seen), found)
+            aim = np.clip(found, -1, 1)
             legs = aim[:, :12].reshape(-1, 2, 6)
             legs = np.where(swap[:, None, None], legs[:, ::-1], legs)
             self.aim = np.concatenate((legs.reshape(-1, 12), aim[:, 12:]), axis=1)
@@ -138,13 +154,15 @@ class Policy:
     Attributes:
         mean, spread: of the observations `[SEEN]`.
         layers: (weights `[in, out]`, bias `[out]`) one after the other.
-        about: how it was made.
+        about: how it was made, and from which speed on, with which braking and told what it acts.
+        stops: the network that takes its place while a body brakes, if there is one.
     """
 
     mean: Float64
     spread: Float64
     layers: Sequence[tuple[Float64, Float64]]
     about: Mapping[str, Any]
+    stops: Policy | None = None
 
     def __call__(self, seen: Float64) -> Float64:
         """Actions `[n, ACTIONS]` for observations `[n, SEEN]`."""
@@ -159,7 +177,7 @@ class Policy:
         """What is added for `n` bodies, from the speed on, with the braking and what the law is told that the file names."""
         a = self.about
         begins, brakes = float(a.get("from_m_s", 0.0)), float(a.get("brake_m_s2", 0.0))
-        return Residual(n, self, begins, brakes, told=a.get("told", ()))
+        return Residual(n, self, begins, brakes, told=a.get("told", ()), stops=self.stops)
 
     @classmethod
     def shipped(cls, fit: str) -> Policy | None:
@@ -181,21 +199,33 @@ class Policy:
 
     @classmethod
     def load(cls, file: Any, name: str) -> Policy:
-        """Read an .npz: mean, spread, w0, b0, w1, b1, ..., about (JSON).
+        """Read an .npz: mean, spread, w0, b0, w1, b1, ..., about (JSON); "stops.mean" and so on for `stops`.
 
         Raises:
             InputError: it is none, or of other sizes.
         """
         try:
             with np.load(file, allow_pickle=False) as saved:
-                depth = sum(key[0] == "w" for key in saved.files)
-                layers = [(saved[f"w{i}"].astype(float), saved[f"b{i}"].astype(float)) for i in range(depth)]
-                found = cls(
-                    saved["mean"].astype(float), saved["spread"].astype(float), layers, json.loads(str(saved["about"]))
-                )
+                about = json.loads(str(saved["about"]))
+                stops = cls._of(saved, name, "stops.", about, None) if "stops.mean" in saved.files else None
+                return cls._of(saved, name, "", about, stops)
         except (ValueError, KeyError, OSError) as error:
             raise InputError(f"{name}: not a residual policy ({type(error).__name__}: {error})") from None
+
+    @classmethod
+    def _of(cls, saved: Any, name: str, before: str, about: Mapping[str, Any], stops: Policy | None) -> Policy:
+        """The network whose arrays' names begin with `before`."""
+        depth = sum(key.startswith(f"{before}w") for key in saved.files)
+        layers = [(saved[f"{before}w{i}"].astype(float), saved[f"{before}b{i}"].astype(float)) for i in range(depth)]
+        found = cls(saved[f"{before}mean"].astype(float), saved[f"{before}spread"].astype(float), layers, about, stops)
         sizes = [len(found.mean), *(w.shape[1] for w, _ in layers)]
         if sizes[0] != SEEN or sizes[-1] != ACTIONS or [w.shape[0] for w, _ in layers] != sizes[:-1]:
             raise InputError(f"{name}: a policy of sizes {sizes}, not {SEEN} to {ACTIONS}")
         return found
+
+    def arrays(self, before: str = "") -> dict[str, Any]:
+        """What `load` reads, but `about`, in single precision; names begin with `before`."""
+        kept = {f"{before}mean": self.mean, f"{before}spread": self.spread}
+        for i, (weights, bias) in enumerate(self.layers):
+            kept |= {f"{before}w{i}": weights, f"{before}b{i}": bias}
+        return {name: array.astype(np.float32) for name, array in kept.items()}

@@ -177,6 +177,13 @@ class Learner:
                         raise InputError(f"saved training has a layer of {saved.shape}, this one of {array.shape}")
                     array[...] = saved
 
+    def anew(self, rng: np.random.Generator) -> None:
+        """Other rewards: the actor stays, its critic and what Adam remembers begin anew."""
+        self.critic = Net([len(self.critic.w[0]), *(len(bias) for bias in self.critic.w[1::2])], rng, 0.1)
+        self.rate = self.ppo.rate
+        self._adam_a = Adam([*self.actor.w, self.log_sd])
+        self._adam_c = Adam(self.critic.w)
+
     def _actor(self, x: Any, action: Any, log_p: Any, gain: Any, on: Any) -> float:
         p = self.ppo
         sd = np.exp(self.log_sd)

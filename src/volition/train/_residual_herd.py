@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -70,56 +71,44 @@ class Step:
     acting: Bool
 
 
-class Drill:
-    """The herd, one decision of the policy at a time.
+def nothing(seen: Float64) -> Float64:
+    """A policy that adds nothing."""
+    return np.zeros((len(seen), ACTIONS))
+
+
+class Drilled(ABC):
+    """A herd under its pilots that is asked for this and that, and disturbed, while a policy learns.
 
     Attributes:
-        speed: true forward velocity, smoothed, `[n]`, m/s.
-        turning: true heading rate, mean over the last stride, `[n]`, rad/s.
+        herd, pilot, residual: the bodies, what leads them, and what is added.
+        goal: commands that are meant, before their noise `[3, n]`.
+        left_s: until the next ones, `[n]`, s.
     """
 
-    def __init__(self, n: int, world: World, course: Course, seed: int, library: Library | None = None) -> None:
-        self.n, self.course = n, course
+    def __init__(self, n: int, world: World, course: Course, seed: int, residual: Residual, library: Library | None) -> None:
+        self.n, self.course, self.residual = n, course, residual
         self.herd = h = Herd(n, world, seed)
         self.rng = np.random.default_rng(np.random.SeedSequence((seed, 1)))
         brake = self.rng.uniform(*course.brake_m_s2, n)
         shape = Shape(max_m_s=course.top_m_s, frozen_s=0.0, turn_rad_s=course.turn_rad_s)
-        self.residual = Residual(n, lambda seen: np.zeros((len(seen), ACTIONS)), course.from_m_s, always=True)
         library = library or Library.shipped(world.fit, world.limits)
-        self.pilot = Pilot(n, library, shape, Build.of(h.model), self.residual)
+        self.pilot = Pilot(n, library, shape, Build.of(h.model), residual)
         self.pilot.shaper.brake = brake
         zero = np.zeros(n)
         h.place(np.tile(POSE, (n, 2, 1)), zero, zero, zero, 0.0)
         self.goal, self.wanted, self.left_s = np.zeros((3, n)), np.zeros((3, n)), self.rng.uniform(0.2, 2.0, n)
         self.noisy = self.rng.uniform(size=n) < course.noisy
-        self.speed, self.turning, self.strides_s = np.zeros(n), np.zeros(n), np.full(n, 3.0)
-        self._yaws, self._phase, self._before = np.zeros((n, _YAWS)), np.zeros(n), np.zeros((n, ACTIONS))
+        self._before = np.zeros((n, ACTIONS))
         self._friction = np.array(h.batch.expanded("geom_friction")[:, 0, 0])
-        self._kept: list[tuple[list[Float64], Bool]] = []
         self._tick = 0
 
+    @abstractmethod
     def decide(self, act: Act) -> Step:
         """`EVERY_TICKS` ticks with what `act` says at the first."""
-        h, n = self.herd, self.n
-        self.residual.act = act
-        acting = self.residual.active.copy()
-        reward = np.zeros(n)
-        for _ in range(EVERY_TICKS):
-            self._command()
-            h.tick(lambda e: self.pilot.step(e, self.wanted, np.zeros(n), TICK_S))
-            reward += TICK_S * self._reward() * h.alive
-            self._tick += 1
-        acting &= self.residual.active | ~h.alive
-        aim = self.residual.aim
-        reward -= STEP_S * (0.5 * ((aim - self._before) ** 2).mean(axis=1) + 0.3 * (aim**2).mean(axis=1))
-        self._before = aim.copy()
-        if not self._kept or self._tick % round(_KEEP_EVERY_S / TICK_S) < EVERY_TICKS:
-            self._keep()
-        ended = ~h.alive
-        reward -= self.course.fall * ended
-        if ended.any():
-            self._again(np.flatnonzero(ended))
-        return Step(reward, ended, acting)
+
+    @abstractmethod
+    def _ask(self, who: Any) -> None:
+        """New commands for bodies `who`."""
 
     def privileged(self) -> Float64:
         """What only the critic sees `[n, EXTRA]`."""
@@ -127,6 +116,12 @@ class Drill:
         ahead, aside = h.velocity()
         height = 5 * (h.qpos[:, 2] - 0.8)
         return np.stack((0.3 * ahead, aside, height, self._friction - 0.85, h.qvel[:, 2], self.noisy * 1.0), axis=1)
+
+    def _go(self) -> None:
+        """One tick."""
+        self._command()
+        self.herd.tick(lambda e: self.pilot.step(e, self.wanted, np.zeros(self.n), TICK_S))
+        self._tick += 1
 
     def _command(self) -> None:
         """What is wanted now; a kick for some."""
@@ -144,6 +139,65 @@ class Drill:
         if hit.any():
             size, angle = rng.uniform(0, c.kick_m_s, n) * hit, rng.uniform(0, 2 * np.pi, n)
             self.herd.kick(size * np.cos(angle), size * np.sin(angle))
+
+    def _arrays(self) -> Iterator[Float64]:
+        """Every array that has a value for each body, bodies first."""
+        p, h = self.pilot, self.herd
+        for owner in (self, h, h.sensors, h.estimator, p, p.shaper, p.gait, p.stand, self.residual):
+            for name, value in vars(owner).items():
+                for array in value if isinstance(value, tuple) else (value,):
+                    if name in _OWN or not isinstance(array, np.ndarray) or not array.flags.writeable:
+                        continue
+                    if array.ndim and array.shape[0] == self.n:
+                        yield array
+                    elif array.ndim == 2 and array.shape[1] == self.n:
+                        yield array.T
+
+    def _copy(self, who: Any, saved: list[Float64], source: Any) -> None:
+        """Bodies `who` go on as bodies `source` of what was saved."""
+        h = self.herd
+        for target, array in zip(self._arrays(), saved, strict=True):
+            target[who] = array[source]
+        h.alive[who], h.fell_s[who] = True, np.inf
+        h.batch.forward(who)
+
+
+@final
+class Drill(Drilled):
+    """Commands of every speed; whoever falls goes on where some body was a while ago: so there are starts at every speed.
+
+    Attributes:
+        speed: true forward velocity, smoothed, `[n]`, m/s.
+        turning: true heading rate, mean over the last stride, `[n]`, rad/s.
+    """
+
+    def __init__(self, n: int, world: World, course: Course, seed: int, library: Library | None = None) -> None:
+        residual = Residual(n, nothing, course.from_m_s, always=True)
+        super().__init__(n, world, course, seed, residual, library)
+        self.speed, self.turning, self.strides_s = np.zeros(n), np.zeros(n), np.full(n, 3.0)
+        self._yaws, self._phase = np.zeros((n, _YAWS)), np.zeros(n)
+        self._kept: list[tuple[list[Float64], Bool]] = []
+
+    def decide(self, act: Act) -> Step:
+        """`EVERY_TICKS` ticks with what `act` says at the first."""
+        h, n = self.herd, self.n
+        self.residual.act = act
+        acting = self.residual.active.copy()
+        reward = np.zeros(n)
+        for _ in range(EVERY_TICKS):
+            self._go()
+            reward += TICK_S * self._reward() * h.alive
+        acting &= self.residual.active | ~h.alive
+        aim = self.residual.aim
+        reward -= STEP_S * (0.5 * ((aim - self._before) ** 2).mean(axis=1) + 0.3 * (aim**2).mean(axis=1))
+        self._before = aim.copy()
+        if not self._kept or self._tick % round(_KEEP_EVERY_S / TICK_S) < EVERY_TICKS:
+            self._keep()
+        ended = ~h.alive
+        reward -= self.course.fall * ended
+        if ended.any():
+            self._again(np.flatnonzero(ended))
+        return Step(reward, ended, acting)
 
     def _ask(self, who: Any) -> None:
         """New commands."""
@@ -187,21 +241,6 @@ class Drill:
         self.turning = wrapped(now - before) / (lag * TICK_S)
         self._yaws[:, self._tick % _YAWS] = now
 
-    # Whoever falls goes on where some body was a while ago: so there are starts at every speed.
-
-    def _arrays(self) -> Iterator[Float64]:
-        """Every array that has a value for each body, bodies first."""
-        p, h = self.pilot, self.herd
-        for owner in (self, h, h.sensors, h.estimator, p, p.shaper, p.gait, p.stand, self.residual):
-            for name, value in vars(owner).items():
-                for array in value if isinstance(value, tuple) else (value,):
-                    if name in _OWN or not isinstance(array, np.ndarray) or not array.flags.writeable:
-                        continue
-                    if array.ndim and array.shape[0] == self.n:
-                        yield array
-                    elif array.ndim == 2 and array.shape[1] == self.n:
-                        yield array.T
-
     def _keep(self) -> None:
         """The present, for later."""
         self._kept.append(([a.copy() for a in self._arrays()], np.ones(self.n, bool)))
@@ -210,13 +249,9 @@ class Drill:
 
     def _again(self, who: Any) -> None:
         """Bodies `who` go on from some body's past, which it outlived by half a second."""
-        h = self.herd
         for _, sound in self._kept[-2:]:
             sound[who] = False
         arrays, sound = self._kept[int(self.rng.integers(max(1, len(self._kept) - 1)))]
         fit = np.flatnonzero(sound)
         source = self.rng.choice(fit if len(fit) else np.arange(self.n), len(who))
-        for target, saved in zip(self._arrays(), arrays, strict=True):
-            target[who] = saved[source]
-        h.alive[who], h.fell_s[who] = True, np.inf
-        h.batch.forward(who)
+        self._copy(who, arrays, source)

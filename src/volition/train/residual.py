@@ -1,7 +1,8 @@
 """A residual policy for the legs, by reinforcement learning on many bodies at once: what is added to the gait law's targets.
 
-Proximal policy optimisation (`_ppo.py`) on `_residual_herd.py`. The last layer begins with zeros, so that training begins
-with the gaits as they are.
+Proximal policy optimisation (`_ppo.py`) on `_residual_herd.py`, or on stops (`_residual_stops.py`) for the network that
+brakes. The last layer begins with zeros, so that training begins with the gaits as they are; the network that brakes begins
+as another training's.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from volition._whole import write_whole
-from volition.effector._legs_residual import ACTIONS, SEEN
+from volition.effector._legs_residual import ACTIONS, SEEN, Policy
 from volition.errors import ConfigError, InputError
 from volition.signal import Float64
 from volition.train._gait_herd import World
 from volition.train._ppo import F, Learner, Ppo
-from volition.train._residual_herd import EXTRA, STEP_S, Course, Drill
+from volition.train._residual_herd import EXTRA, STEP_S, Course, Drill, nothing
+from volition.train._residual_stops import Stops
 
 Watch = Callable[[float, str], None]
 """Told the share done (0..1) and a line of text."""
 _SAVE_EVERY = 20
+_CRITIC_FIRST = 15  # iterations in which a network that begins as another's stays as it is: its critic knows nothing yet
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Training:
         measured_s: time in which mean and spread of the observations are measured first, with the gaits as they are.
         seed: of all chance.
         brake_m_s2: how fast the legs that use it let a command fall while it takes part.
+        told: speeds (m/s), and what the law is told for them while it takes part; none: what the library says.
         world: bodies and floor.
         course: commands and disturbances.
         ppo: settings of the learning.
@@ -51,6 +55,7 @@ class Training:
     measured_s: float = 9.0
     seed: int = 0
     brake_m_s2: float = 2.0
+    told: tuple[tuple[float, float], ...] = ()
     world: World = field(default_factory=World)
     course: Course = field(default_factory=Course)
     ppo: Ppo = field(default_factory=Ppo)
@@ -69,21 +74,41 @@ class Trainer:
         history: a row of figures for each.
     """
 
-    def __init__(self, training: Training, state: Path | None = None) -> None:
+    def __init__(
+        self, training: Training, state: Path | None = None, runner: Policy | None = None, begin: Path | None = None
+    ) -> None:
         """With `state` it is saved there, and goes on from there; the herd itself begins anew from standing.
+
+        Args:
+            training: settings.
+            state: file of the training.
+            runner: the policy under which bodies run, if it is the network for stopping that is trained.
+            begin: file of another training, as whose network this one begins.
 
         Raises:
             InputError: what was saved is not such a training.
+            ConfigError: no body can run under `runner`.
         """
-        self.training, self._state = training, state
+        self.training, self._state, self._runner = training, state, runner
         self.done, self.history = 0, list[dict[str, float]]()
         saved = state is not None and state.exists()
         rng = np.random.default_rng(np.random.SeedSequence((training.seed, 2)))
         self._learner = Learner(SEEN, EXTRA, ACTIONS, training.ppo, rng)
+        self._waits = 0
         if saved:
-            self._restore()
-        self._drill = Drill(training.bodies, training.world, training.course, training.seed + 1000 * self.done)
-        if not saved:
+            assert state is not None
+            self._restore(state)
+        elif begin is not None:
+            self._restore(begin)
+            self._learner.anew(rng)
+            self.done, self.history, self._waits = 0, [], _CRITIC_FIRST
+        t, seed = training, training.seed + 1000 * self.done
+        self._drill: Drill | Stops
+        if runner is None:
+            self._drill = Drill(t.bodies, t.world, t.course, seed)
+        else:
+            self._drill = Stops(t.bodies, t.world, t.course, seed, runner, t.measured_s)
+        if not saved and begin is None:
             self._measure()
 
     def _measure(self) -> None:
@@ -92,7 +117,7 @@ class Trainer:
 
         def nil(now: Float64) -> Float64:
             seen.append(now)
-            return np.zeros((len(now), ACTIONS))
+            return nothing(now)
 
         for _ in range(round(self.training.measured_s / STEP_S)):
             self._drill.decide(nil)
@@ -133,9 +158,12 @@ class Trainer:
         gain, back = learner.advantages(reward, ended, np.array(kept["value"]))
         x, full, action, log_p = (np.concatenate(kept[name][:-1]) for name in ("x", "full", "action", "log_p"))
         acting = np.concatenate([s.acting for s in steps_made])
+        if self.done < self._waits:
+            acting = np.zeros_like(acting)
         found = learner.learn(x, full, action, log_p, gain.ravel(), back.ravel(), acting)
         minutes = ended.size * STEP_S / 60
-        return {"reward_s": float(reward.mean()) / STEP_S, "falls_min": float(ended.sum()) / minutes, **found}
+        ends = {"falls_min": float(ended.sum()) / minutes} if isinstance(drill, Drill) else drill.stopped()
+        return {"reward_s": float(reward.mean()) / STEP_S, **ends, **found}
 
     def _save(self) -> None:
         if self._state is None:
@@ -145,23 +173,27 @@ class Trainer:
         np.savez(kept, mean=self._mean, spread=self._spread, done=self.done, history=history, **self._learner.arrays())
         write_whole(self._state, kept.getvalue())
 
-    def _restore(self) -> None:
-        assert self._state is not None
+    def _restore(self, state: Path) -> None:
         try:
-            with np.load(self._state, allow_pickle=False) as saved:
+            with np.load(state, allow_pickle=False) as saved:
                 self._mean, self._spread, self.done = saved["mean"], saved["spread"], int(saved["done"])
                 self.history = json.loads(str(saved["history"]))
                 self._learner.restore(saved)
         except (ValueError, KeyError, OSError) as error:
-            raise InputError(f"{self._state}: not a saved training ({type(error).__name__}: {error})") from None
+            raise InputError(f"{state}: not a saved training ({type(error).__name__}: {error})") from None
 
     def policy(self, command: str) -> bytes:
-        """The file that the legs read: the network (half precision is not enough, single is), and how it was made."""
-        w = self._learner.actor.w
-        layers = {f"{'wb'[i % 2]}{i // 2}": array for i, array in enumerate(w)}
-        t = self.training
-        about = {"command": command, "from_m_s": t.course.from_m_s, **asdict(t), "iterations": self.done}
+        """The file that the legs read: the network (half precision is not enough, single is), and how it was made.
+
+        A network for stopping is put beside that of its runner.
+        """
+        t, w = self.training, self._learner.actor.w
+        made = {"command": command, "from_m_s": t.course.from_m_s, **asdict(t), "iterations": self.done}
+        mine = Policy(self._mean, self._spread, list(zip(w[::2], w[1::2], strict=True)), made)
+        arrays, runner = mine.arrays(), self._runner
+        if runner is not None:
+            made = {**runner.about, "brake_m_s2": t.brake_m_s2, "stops": made}
+            arrays = {**runner.arrays(), **mine.arrays("stops.")}
         kept = io.BytesIO()
-        mean, spread = self._mean.astype(F), self._spread.astype(F)
-        np.savez_compressed(kept, mean=mean, spread=spread, about=np.array(json.dumps(about)), **layers)
+        np.savez_compressed(kept, about=np.array(json.dumps(made)), **arrays)
         return kept.getvalue()

@@ -1,17 +1,20 @@
 """What is added to the legs' gaits: a small network, by reinforcement learning on a batch of simulated bodies.
 
 The training is saved in the folder every 20 iterations and goes on from there; in the end the folder holds policy.npz, which
-has the form of the shipped one.
+has the form of the shipped one; legs take it by `residual = "FOLDER/policy.npz"`. With --recipe the trainings that made the
+shipped one run one after the other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from volition.app._output import emit, this_command, writable_parent
 from volition.app._train.decoder import Line, check_run
 from volition.errors import ConfigError
+
+_ITERATIONS = 600
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class Residual:
     Attributes:
         fit: "robot" or "prosthesis".
         limits: "stated" or "sprint".
-        iterations: in all; more of them than are saved go on from there.
+        recipe: all trainings of the shipped policy, on their own courses (--top-m-s and --fall do not count then).
+        iterations: in all; more of them than are saved go on from there. 0: 600, or with --recipe as many as it takes; fewer
+            shorten each of its trainings alike.
         bodies: in the herd.
         steps: decisions (of 10 ms) of each body an iteration.
         measured_s: simulated time in which mean and spread of what the network sees are measured first.
@@ -35,7 +40,8 @@ class Residual:
 
     fit: str = "robot"
     limits: str = "sprint"
-    iterations: int = 600
+    recipe: bool = False
+    iterations: int = 0
     bodies: int = 192
     steps: int = 32
     measured_s: float = 9.0
@@ -49,6 +55,8 @@ class Residual:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         check_run(self.seed, self.threads)
+        if self.iterations < 0:
+            raise ConfigError(f"--iterations must not be negative, got {self.iterations}")
         if not 0.5 <= self.top_m_s <= 15:
             raise ConfigError(f"--top-m-s must lie in 0.5..15, got {self.top_m_s}")
 
@@ -62,7 +70,8 @@ def main(options: Residual) -> int:
     from volition._whole import write_whole
     from volition.train._gait_herd import World
     from volition.train._residual_herd import Course
-    from volition.train.residual import Trainer, Training
+    from volition.train._residual_recipe import BRAKE_M_S2, RECIPE, TOLD, Stage, scaled, train
+    from volition.train.residual import Training
 
     o = options
     folder = o.output or Path("gaits") / f"{o.fit}-{o.limits}-residual"
@@ -70,17 +79,21 @@ def main(options: Residual) -> int:
     if o.json is not None:
         writable_parent(o.json, "--json")
     world = World(fit=o.fit, limits=o.limits, threads=o.threads)
-    course = Course(top_m_s=o.top_m_s, fall=o.fall)
-    training = Training(o.iterations, o.bodies, o.steps, o.measured_s, seed=o.seed, world=world, course=course)
-    trainer = Trainer(training, folder / "training.npz")
+    training = Training(1, o.bodies, o.steps, o.measured_s, seed=o.seed, world=world)
+    stages: tuple[Stage, ...] = (Stage(o.iterations or _ITERATIONS, Course(top_m_s=o.top_m_s, fall=o.fall)),)
+    if o.recipe:
+        training = replace(training, brake_m_s2=BRAKE_M_S2, told=TOLD)
+        stages = scaled(RECIPE, o.iterations)
     line = Line()
     try:
-        trainer.run(line)
+        trainer = train(stages, training, folder, this_command(), line)
     finally:
         line.close()
     write_whole(folder / "policy.npz", trainer.policy(this_command()))
     last = trainer.history[-20:]
-    row = {name: sum(r[name] for r in last) / len(last) for name in ("reward_s", "falls_min", "sd")}
-    emit([{"iterations": trainer.done, **row}], None, o.json, this_command(), f"residual of {o.fit}, {o.limits}")
+    names = [name for name in ("reward_s", "falls_min", "stood", "way_m", "sd") if name in last[-1]]
+    row: dict[str, float] = {"iterations": trainer.done}
+    row |= {name: sum(r[name] for r in last) / len(last) for name in names}
+    emit([row], None, o.json, this_command(), f"residual of {o.fit}, {o.limits}")
     print(f"policy: {folder / 'policy.npz'}")
     return 0

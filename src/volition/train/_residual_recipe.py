@@ -1,0 +1,86 @@
+"""The trainings that made the shipped residual, one after the other, so that one command makes such a one again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from volition.effector._legs_residual import Policy
+from volition.train._residual_herd import Course
+from volition.train.residual import Trainer, Training, Watch
+
+BRAKE_M_S2 = 2.0
+TOLD = ((5.5, 5.5), (7.0, 8.3))
+"""What the shipped policy says of braking and of what the law is told; both were chosen on seeds of their own."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training.
+
+    Attributes:
+        iterations: of this part.
+        course: what is asked, what disturbs.
+        stops: whether it is the network for stopping that learns, from the one so far.
+    """
+
+    iterations: int
+    course: Course
+    stops: bool = False
+
+
+_EARLY = Course(shares=(0.5, 0.3, 0.2), brake_m_s2=(1.5, 4.0), seconds=(1.5, 6.0), fall=2.0, from_m_s=0.0)
+_LONG = replace(_EARLY, shares=(0.45, 0.27, 0.28), brake_m_s2=(1.5, 3.5), fall=10.0)
+RECIPE = (
+    Stage(360, _EARLY),
+    Stage(240, replace(_EARLY, fall=10.0)),
+    Stage(5000, _LONG),
+    Stage(520, replace(_LONG, fall=15.0)),
+    Stage(320, Course()),
+)
+"""The first two ran with earlier rewards and 256 bodies; what they made was gone over by the long third."""
+
+
+def scaled(stages: Sequence[Stage], iterations: int) -> tuple[Stage, ...]:
+    """The stages with about so many iterations in all, at least one each; 0 leaves them."""
+    if not iterations:
+        return tuple(stages)
+    share = iterations / sum(s.iterations for s in stages)
+    return tuple(replace(s, iterations=max(1, round(share * s.iterations))) for s in stages)
+
+
+def train(stages: Sequence[Stage], training: Training, folder: Path, command: str, watch: Watch | None = None) -> Trainer:
+    """All stages from where they were left; `policy.npz` of what is returned is the whole.
+
+    Args:
+        stages: those for running, then those for stopping.
+        training: settings of each but iterations and course.
+        folder: keeps training.npz, and stops.npz of the network for stopping.
+        command: that made it.
+        watch: told how far all of it is.
+
+    Raises:
+        InputError: what was saved is of another training.
+    """
+    total, before, trainer = sum(s.iterations for s in stages), 0, None
+    runner, files = None, (folder / "training.npz", folder / "stops.npz")
+    for k, stage in enumerate(stages):
+        if stage.stops and runner is None:
+            assert trainer is not None
+            runner = Policy.load(io.BytesIO(trainer.policy(command)), "policy.npz")
+        until = sum(s.iterations for s in stages[: k + 1] if s.stops == stage.stops)
+        now = replace(training, iterations=until, course=stage.course, seed=training.seed + k)
+        trainer = Trainer(now, files[stage.stops], runner, files[0] if stage.stops else None)
+
+        def of_all(
+            share: float, text: str, before: int = before, begun: int = until - stage.iterations, until: int = until
+        ) -> None:
+            if watch is not None:
+                watch((before + share * until - begun) / total, text)
+
+        trainer.run(of_all)
+        before += stage.iterations
+    assert trainer is not None
+    return trainer
