@@ -299,12 +299,42 @@ def test_what_is_no_network_is_refused():
         {"warp": 0.5},
         {"device": "tpu"},
         {"smooth_ms": (0.0,)},
+        {"smooth_ms": "slow"},
+        {"mixup": "often"},
         {"noise": np.nan},
     ],
 )
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ConfigError):
         GruConfig(**bad)
+
+
+def test_slow_averages_and_no_read_in_where_features_are_few():
+    few, many = Gru.sized(GruConfig(), 96), Gru.sized(GruConfig(), 1024)
+    assert (few.smooth_ms, few.read_in) == ((100, 300), 0)
+    assert (many.smooth_ms, many.read_in) == ((), 64)
+    assert Gru.sized(GruConfig(smooth_ms=(50.0,)), 1024).smooth_ms == (50.0,)
+    assert Transformer.sized(TransformerConfig(smooth_ms="auto"), 96).smooth_ms == ()
+
+
+def test_mixed_windows_lie_on_the_line_between_two_and_lack_what_either_lacks():
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=(6, 5, 3)).astype(np.float32)
+    nothing = np.zeros((6, 5), bool)
+    nothing[0, 3:] = True
+    there = (rng.random(z.shape) < 0.8) & ~nothing[..., None]
+    z *= there
+    y = z @ np.ones((3, 1), np.float32)  # of windows with everything there, mixtures obey the same law
+    mixed, both, target = _network_torch._mixed(1.0, z, there, y, nothing, np.random.default_rng(0))
+    other = np.random.default_rng(0).permutation(6)
+    alone = nothing | nothing[other]
+    np.testing.assert_array_equal(both[alone], there[alone])
+    np.testing.assert_array_equal(mixed[alone], z[alone])
+    np.testing.assert_array_equal(both[~alone], (there & there[other])[~alone])
+    whole = both.all(2) & ~alone
+    assert whole.sum() > 3
+    np.testing.assert_allclose(target[whole], mixed[whole].sum(1, keepdims=True), atol=1e-6)
+    assert np.abs(mixed - z)[whole].max() > 0.1
 
 
 def test_sizes_of_a_transformer_must_fit():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,7 +34,8 @@ class NetworkConfig:
 
     Attributes:
         members: networks trained side by side and averaged; one decoder and one file all the same.
-        smooth_ms: time constants of causal averages that are given besides the counts, ms.
+        smooth_ms: time constants of causal averages that are given besides the counts, ms; "auto": what the network takes
+            for this number of features.
         dropout: share of activations dropped in training.
         unit_dropout: mean share of features that are missing in a window in training (0 to twice this).
         bin_dropout: share of bins that are missing in training: lost packets.
@@ -63,7 +64,7 @@ class NetworkConfig:
     """
 
     members: int = 1
-    smooth_ms: tuple[float, ...] = ()
+    smooth_ms: tuple[float, ...] | str = ()
     dropout: float = 0.3
     unit_dropout: float = 0.2
     bin_dropout: float = 0.02
@@ -116,7 +117,10 @@ class NetworkConfig:
             raise ConfigError(f"mixup must be a number or 'held', got {self.mixup!r}")
         if 0 in self.also or len(set(self.also)) < len(self.also):
             raise ConfigError(f"also must name other bins than the present one, each once, got {self.also}")
-        if not all(0 < ms < np.inf for ms in self.smooth_ms):
+        if isinstance(self.smooth_ms, str):
+            if self.smooth_ms != "auto":
+                raise ConfigError(f"smooth_ms must be numbers or 'auto', got {self.smooth_ms!r}")
+        elif not all(0 < ms < np.inf for ms in self.smooth_ms):
             raise ConfigError(f"smooth_ms must be positive, got {self.smooth_ms}")
         if self.device not in ("auto", "cpu"):
             raise ConfigError(f"device must be 'auto' or 'cpu', got {self.device!r}")
@@ -153,7 +157,7 @@ class Network(ABC):
     @staticmethod
     def sized(config: Any, features: int) -> Any:
         """The configuration with what it leaves to the number of features."""
-        return config
+        return replace(config, smooth_ms=()) if isinstance(config.smooth_ms, str) else config
 
     def prepare(self, setup: Setup) -> None:
         """Sizes and seed; forgets history. What was learnt or restored before stays if it fits.
@@ -173,7 +177,8 @@ class Network(ABC):
     @property
     def _decays(self) -> tuple[float, ...]:
         """Of the causal averages, per bin."""
-        return tuple(float(np.exp(-self._bin_ns / (ms * NS_PER_MS))) for ms in self.config.smooth_ms)
+        times = self.sized(self.config, self._features).smooth_ms
+        return tuple(float(np.exp(-self._bin_ns / (ms * NS_PER_MS))) for ms in times)
 
     # --- learning ---
 

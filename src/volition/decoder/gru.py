@@ -1,7 +1,8 @@
 """Gated recurrent network (GRU), trained in PyTorch, run as ONNX with its memory as explicit state.
 
-Four networks whose outputs are averaged inside one graph, each one layer of 256 units on the counts of the bin; everything
-before is in the memory. See `_network.py` for what is learnt and how, `_gru_torch.py` for the equations.
+Four networks whose outputs are averaged inside one graph, each one layer of 256 units on the counts of the bin and, where
+there are not too many, on slow averages of them; the rest of what was before is in the memory. See `_network.py` for what is
+learnt and how, `_gru_torch.py` for the equations.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from volition.decoder._network import Network, NetworkConfig
 from volition.errors import ConfigError
 
 _WIDE, _READ_IN = 256, 64
+_SMOOTH_MS = (100.0, 300.0)
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,11 @@ class GruConfig(NetworkConfig):
         layers: one on top of the other.
         read_in: width of a linear layer before them, 0 for none: fewer weights where there are many features. "auto": 64
             where there are more than 256, else none.
+        smooth_ms: "auto": 100 and 300 ms where there are at most 256 features, else none.
     """
 
     members: int = 4
+    smooth_ms: tuple[float, ...] | str = "auto"
     units: int = 256
     layers: int = 1
     read_in: int | str = "auto"
@@ -47,8 +51,10 @@ class Gru(Network):
 
     @staticmethod
     def sized(config: Any, features: int) -> Any:
-        """The configuration with its read-in."""
+        """The configuration with its read-in and averages."""
         wide = features > _WIDE
+        if isinstance(config.smooth_ms, str):
+            config = replace(config, smooth_ms=() if wide else _SMOOTH_MS)
         return replace(config, read_in=_READ_IN if wide else 0) if isinstance(config.read_in, str) else config
 
     @staticmethod

@@ -38,6 +38,7 @@ class TransformerConfig(NetworkConfig):
     feedforward: int = 256
     context: int = 50
     rate: float = 1e-3
+    mixup: float | str = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -50,6 +50,8 @@ _LEAST_NOISE = 0.3
 _SMALL_GRU = {
     "units": 48,
     "members": 2,
+    "smooth_ms": (),
+    "mixup": 0.0,
     "noise": 0.1,
     "offset": 0.0,
     "unit_dropout": 0.0,

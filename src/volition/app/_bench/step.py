@@ -17,7 +17,7 @@ from volition.stage import Setup, find
 CHANNELS, PERIOD_S, WARM = 1024, 0.02, 50
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "GRU-256": ("gru", {"units": 256, "members": 1, "read_in": 0}),
-    "GRU 2 x 256 (default)": ("gru", {}),
+    "GRU 4 x 256 (default)": ("gru", {}),
     "GRU-512": ("gru", {"units": 512, "members": 1, "read_in": 0}),
     "transformer 4 x 256, 50 bins": ("transformer", {"units": 256, "layers": 4, "feedforward": 512, "context": 50}),
     "transformer 4 x 256, inside 1,024": ("transformer", {"units": 256, "layers": 4, "feedforward": 1024, "context": 50}),
@@ -45,7 +45,7 @@ def network(shape: str) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
     rng = np.random.default_rng(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = cls.module()(CHANNELS + 1, 2, config)
+        module = cls.module()(CHANNELS * (1 + len(config.smooth_ms)) + 1, 2, config)
     weights = {n: p.detach().numpy() for n, p in module.state_dict().items()}
     scale = {"mean": rng.uniform(0.05, 0.5, CHANNELS), "sd": rng.uniform(0.2, 0.7, CHANNELS)}
     scale |= {"live": np.ones(CHANNELS, bool), "y_mean": np.zeros(2), "y_sd": np.ones(2), "y_live": np.ones(2, bool)}
