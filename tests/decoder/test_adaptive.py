@@ -182,14 +182,19 @@ def test_a_channel_that_is_away_meanwhile_is_welcome_back():
 def test_the_drift_score_asks_when_the_population_changed_and_only_then():
     world = World(7)
     decoder = fitted(world, drift_s=20.0)
-    world.use(decoder, 30)
+    world.use(decoder, 10)
+    assert decoder.figures() == {}
+    world.use(decoder, 20)
     assert decoder.drift > 0
     assert not decoder.asks_for_calibration
+    told = decoder.figures()
+    assert (told["drift_nats"], told["asks_for_calibration"]) == (decoder.drift, 0)
     quiet = decoder.drift
     world.drift(rate=0.8, turn=0.6)
     world.use(decoder, 30)
     assert decoder.drift > 3 * quiet
     assert decoder.asks_for_calibration
+    assert decoder.figures() == {**told, "drift_nats": decoder.drift, "asks_for_calibration": 1}
 
 
 def test_bad_configurations_and_arrays_are_refused():

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -69,6 +70,17 @@ def test_it_holds_the_figures_of_the_report(ran):
     assert any("9.9" in w for w in words)
     assert "one <fast> & cheap" in words
     assert "random" in words
+
+
+@pytest.mark.parametrize(
+    ("score", "shown", "word"), [(0.9, "0.900", "no need to calibrate again"), (2.1, "2.10", "calibrate again")]
+)
+def test_it_tells_the_drift_where_the_decoder_does(ran, score, shown, word):
+    assert "drift of the activity" not in ran[1]
+    report = replace(ran[0].report, decoder={"drift_nats": score, "drift_limit_nats": 1.5})
+    words = [w for w in Strict(render(replace(ran[0], report=report))).words if w.strip()]
+    at = words.index("drift of the activity")
+    assert words[at + 1 : at + 3] == [shown, f"nats, limit 1.50: {word}"]
 
 
 def test_it_says_what_is_simulated(ran):

@@ -54,6 +54,17 @@ class Drift:
         self._window, self._new = window, 0
         self.score = 0.0
 
+    @property
+    def asks(self) -> bool:
+        """Whether recalibration is asked for."""
+        return self.score > self.limit
+
+    def figures(self) -> dict[str, float]:
+        """Score, limit, and 1 where recalibration is asked for; nothing before the first full window."""
+        if not self.score:
+            return {}
+        return {"drift_nats": self.score, "drift_limit_nats": self.limit, "asks_for_calibration": float(self.asks)}
+
     @staticmethod
     def reference(z: Float64) -> dict[str, NDArray[Any]]:
         """What is to be kept of a reference `[bins, features]`, normalised, 0 where missing.

@@ -92,17 +92,8 @@ class AdaptiveConfig:
             raise ConfigError(f"unsupervised must be one of {', '.join(ways)}, got {self.unsupervised!r}")
         if self.supervised not in ("rml", "smoothbatch", "off"):
             raise ConfigError(f"supervised must be 'rml', 'smoothbatch' or 'off', got {self.supervised!r}")
-        for name in (
-            "normalise_s",
-            "half_life_s",
-            "update_s",
-            "batch_s",
-            "window_s",
-            "memory_s",
-            "kappa",
-            "slow_m",
-            "drift_s",
-        ):
+        times = ("normalise", "half_life", "update", "batch", "window", "memory", "drift")
+        for name in ("kappa", "slow_m", *(f"{what}_s" for what in times)):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be positive and finite, got {getattr(self, name)}")
         if self.latents < 1 or not 0 < self.keep <= 1:
@@ -150,7 +141,11 @@ class Adaptive:
     @property
     def asks_for_calibration(self) -> bool:
         """Whether the drift is more than the calibration itself showed."""
-        return self.fitted and self._drift.score > self._drift.limit
+        return self.fitted and self._drift.asks
+
+    def figures(self) -> Mapping[str, float]:
+        """Of the drift score, for the report; none before there is one."""
+        return self._drift.figures() if self.fitted else {}
 
     def prepare(self, setup: Setup) -> None:
         """Sizes; forgets history: a new session begins. What was learnt or restored before stays if it fits.

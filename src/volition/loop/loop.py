@@ -334,15 +334,15 @@ class Loop:
             misses=self.misses,
             dropped_ms=self.clock.dropped_ns / 1e6,
             gate=dict(getattr(gate, "counts", {})),
-            effector=self._told(),
+            effector=self.told("effector"),
+            decoder=self.told("decoder"),
             seed=self.setup.seed,
         )
 
-    def _told(self) -> dict[str, Any]:
-        """What the effector tells of itself, if it does."""
-        if not hasattr(self.effector, "figures"):
-            return {}
-        return dict(self.guards["effector"].ask(self.effector.figures) or {})
+    def told(self, kind: str) -> dict[str, Any]:
+        """What this stage tells of itself by `figures()`, if it does."""
+        stage = self.stages[kind]
+        return dict(self.guards[kind].ask(stage.figures) or {}) if hasattr(stage, "figures") else {}
 
     def close(self, report: Report | None = None) -> None:
         """Finish the log; the report, if given, is saved beside it. Stages that hold something open let go of it."""

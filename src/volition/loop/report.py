@@ -39,13 +39,13 @@ def write_json(path: Path, content: Any) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _told(effector: Mapping[str, Any]) -> list[str]:
-    """Lines of what an effector tells of itself."""
-    plain = {name: value for name, value in effector.items() if name != "joints"}
+def _told(kind: str, figures: Mapping[str, Any]) -> list[str]:
+    """Lines of what a stage tells of itself."""
+    plain = {name: value for name, value in figures.items() if name != "joints"}
     if not plain:
         return []
-    lines = ["", "effector", *(f"  {name:<24}{value:>12.2f}" for name, value in plain.items())]
-    rows = effector.get("joints", {})
+    lines = ["", kind, *(f"  {name:<24}{value:>12.2f}" for name, value in plain.items())]
+    rows = figures.get("joints", {})
     for name, row in rows.items():
         if name == next(iter(rows)):
             lines += ["", f"  {'joint':<20}" + "".join(f"{key:>14}" for key in row)]
@@ -73,6 +73,7 @@ class Report:
         gate: what the stimulation gate counted.
         effector: what the effector tells of itself in this block: figures whose keys carry units, and "joints", a row of
             figures each; empty where it tells nothing.
+        decoder: what the decoder tells of itself at the end of the block, the same way: its drift score, in nats.
         seed: of the run.
     """
 
@@ -89,6 +90,7 @@ class Report:
     dropped_ms: float = 0.0
     gate: Mapping[str, int] = field(default_factory=dict)
     effector: Mapping[str, Any] = field(default_factory=dict)
+    decoder: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
     @property
@@ -123,5 +125,5 @@ class Report:
         lines += ["", f"faults: {', '.join(found) or 'none'}; intent held {self.held} bins, {self.stops} stops"]
         refused = [f"{kind} {n}" for kind, n in self.gate.items() if n]
         lines.append(f"stimulation gate: {', '.join(refused) or 'nothing to report'}")
-        lines += _told(self.effector)
+        lines += _told("decoder", self.decoder) + _told("effector", self.effector)
         return "\n".join(lines)

@@ -276,6 +276,7 @@ def status(loop: Any, **more: Any) -> str:
         "progress": loop.progress,
         "score": dict(loop.task.score()),
         "trials": len(loop.task.trials()),
+        "decoder": loop.told("decoder"),
         "latency": [
             [name, row.percentile_ns(50) / 1e3, row.percentile_ns(99) / 1e3, row.max_ns / 1e3]
             for name, row in rows.items()

@@ -103,6 +103,7 @@ def render(story: Story) -> str:
     for key, (name, unit) in SCORES.items():
         if key in report.score:
             board.append((name, _decimals(report.score[key]), unit))
+    board += _drift(report)
     board.append(("loop speed", f"{number(report.speed)}x", "real time"))
     body = [
         f"<h1>{escape(chain)}</h1>",
@@ -127,6 +128,16 @@ def save(path: str | Path, story: Story) -> None:
 
 def _decimals(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def _drift(report: Report) -> list[tuple[str, str, str]]:
+    """How far the activity has gone from that of the calibration, where the decoder knows."""
+    told = report.decoder
+    if not {"drift_nats", "drift_limit_nats"} <= told.keys():
+        return []
+    score, limit = told["drift_nats"], told["drift_limit_nats"]
+    word = "calibrate again" if score > limit else "no need to calibrate again"
+    return [("drift of the activity", number(score), f"nats, limit {number(limit)}: {word}")]
 
 
 def _provenance(stages: Mapping[str, str]) -> str:

@@ -41,7 +41,9 @@ export function live() {
   }
 
   function showScore() {
-    show.score(status.score, status.trials > 0, `${status.trials} trial${status.trials === 1 ? "" : "s"}`);
+    const { drift_nats: drift, drift_limit_nats: limit, asks_for_calibration: asks } = status.decoder;
+    const known = !(Number.isFinite(drift) && Number.isFinite(limit)) ? "" : `, drift ${drift.toFixed(1)} of ${limit.toFixed(1)} nats${asks ? ": calibrate again" : ""}`;
+    show.score(status.score, status.trials > 0, `${status.trials} trial${status.trials === 1 ? "" : "s"}${known}`);
   }
 
   function showLatency() {
