@@ -126,6 +126,18 @@ def test_acceleration_makes_slow_slower_and_keeps_direction():
     np.testing.assert_allclose(bent, plain * (speed / TOP)[:, None], rtol=1e-3, atol=1e-6)
 
 
+def test_spikes_believed_less_move_it_less_and_leave_it_less_sure():
+    X, _, _ = World(3).training(200)
+    whole, part = made(acceleration=0.0), made(acceleration=0.0, worth=0.3)
+    fast, slow = (np.linalg.norm(decoder.predict(X)[:, :2], axis=1).mean() for decoder in (whole, part))
+    assert slow < fast
+    for decoder in (whole, part):
+        decoder.step(X[0], np.zeros(X.shape[1], bool))
+    assert part.confidence < whole.confidence
+    kept = [decoder.arrays()["trust"] for decoder in (whole, part)]
+    np.testing.assert_array_equal(*kept)  # what is kept is what was found, so that a reload does not shrink it again
+
+
 @pytest.mark.parametrize("adapt", ["selections", "supervised"])
 def test_units_that_changed_are_learnt_again_from_selections_or_labels(adapt):
     world, other = World(4), World(4, tuning_seed=9)
@@ -198,7 +210,7 @@ def test_a_belief_learns_in_two_batches_what_it_learns_in_one():
 
 
 def test_what_it_cannot_be_is_refused():
-    for wrong in ({"factors": -1}, {"quick": 0}, {"night_rate_sd": -1}, {"acceleration": float("nan")}):
+    for wrong in ({"factors": -1}, {"quick": 0}, {"worth": 0}, {"night_rate_sd": -1}, {"acceleration": float("nan")}):
         with pytest.raises(ConfigError):
             PoissonConfig(**wrong)
     decoder = Poisson()

@@ -73,6 +73,11 @@ class Model:
 class Filter:
     """The recursion; `model` may be exchanged while it runs.
 
+    Args:
+        model: what it knows first.
+        clicks: whether there is a click to be found.
+        worth: share of `model.trust` that is believed.
+
     Attributes:
         v: movement over full speed, `[m]`.
         click: p(on).
@@ -82,8 +87,8 @@ class Filter:
     _x: Float64
     _P: Float64
 
-    def __init__(self, model: Model, clicks: bool) -> None:
-        self._clicks = clicks
+    def __init__(self, model: Model, clicks: bool, worth: float = 1.0) -> None:
+        self._clicks, self._worth = clicks, worth
         self.use(model)
         self.reset()
 
@@ -99,7 +104,7 @@ class Filter:
         self._more = np.exp(self._k) - 1
         self._q = tuning[2 + m + self._clicks :]
         self._half2 = np.ascontiguousarray(0.5 * model.loadings.T**2, np.float32)
-        self._trust = model.trust.astype(np.float32)
+        self._trust = (self._worth * model.trust).astype(np.float32)
         if not same:
             before = getattr(self, "_x", np.zeros(m))[:m]
             P = np.diag(model.spread)

@@ -54,6 +54,8 @@ class PoissonConfig:
         quick: how much more a movement is believed to change from bin to bin than the labels did, as variance.
         acceleration: the speed given is |v|^(1 + acceleration): a cursor that is slow near rest, where noise is most of what
             is decoded, and quick at full effort, as mouse pointers are.
+        worth: share of what its noise leaves a spike worth that the filter believes: errors of many channels' tuning add up,
+            which no channel shows alone.
         top: speed at full effort over the fastest that was in the labels.
         slow_s: an ideal user slows in proportion below this time from the target at full speed, s (0.05 m at 0.3 m/s).
         react_s: selections: so much after the selection before teaches nothing, s.
@@ -71,6 +73,7 @@ class PoissonConfig:
     own_ms: float = 200.0
     quick: float = 2.0
     acceleration: float = 1.0
+    worth: float = 1.0
     top: float = 1.0
     slow_s: float = 0.17
     react_s: float = 0.3
@@ -86,7 +89,7 @@ class PoissonConfig:
         """Refuse what cannot be."""
         if self.factors < 0:
             raise ConfigError(f"poisson: factors must not be negative, got {self.factors}")
-        for name in ("factor_ms", "own_ms", "quick", "top", "slow_s", "recall_s", "batch_s", "recent_s"):
+        for name in ("factor_ms", "own_ms", "quick", "worth", "top", "slow_s", "recall_s", "batch_s", "recent_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"poisson: {name} must be positive and finite, got {getattr(self, name)}")
         for name in ("acceleration", "react_s", "rate_sd", "depth_sd", "night_rate_sd", "night_depth_sd"):
@@ -337,7 +340,7 @@ class Poisson:
         self._belief = Belief(np.array(arrays["mean"], np.float64), np.array(arrays["precision"], np.float64))
         self._scale = np.array(arrays["scale"], np.float64)
         model = Model.restored(arrays)
-        self._filter = Filter(model, self._outputs > model.moves)
+        self._filter = Filter(model, self._outputs > model.moves, self.config.worth)
         c, slow = self.config, self.config.slow_s
         reach = [self._moves[k] for k in self._reach]
         top = float(self._scale[self._reach].max(initial=0.0))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from volition.app._bench import Found, Measure
+from volition.app._bench._ceiling import enlighten
 from volition.brain.person import PersonConfig
 from volition.decoder.kalman import KalmanConfig
+from volition.decoder.poisson import PoissonConfig
 from volition.effector.cursor import CursorConfig
 from volition.loop.calibrate import Calibration
 from volition.loop.config import LoopConfig
@@ -35,19 +37,23 @@ class Rig:
         channel: the implant.
         speed: full speed of the cursor (its gain), m/s.
         click: threshold of the click.
+        decoder: and its configuration.
     """
 
     channel: str
     speed: float
     click: float
+    decoder: Any
 
 
 # A linear decoder is precise enough only where full speed is slow; one with acceleration is slow only near the target.
+# Errors of a thousand channels' tuning add up: there a spike is believed less than what its noise leaves it worth.
+_WARY = ("poisson", PoissonConfig(worth=0.7))
 RIGS: Mapping[str, Mapping[str, Rig]] = {
-    "utah_m1": {"poisson": Rig("utah96", 0.1, 0.6), "kalman": Rig("utah96", 0.05, 0.24)},
-    "n1": {"poisson": Rig("thread1024", 0.15, 0.6), "kalman": Rig("thread1024", 0.1, 0.25)},
+    "utah_m1": {"poisson": Rig("utah96", 0.1, 0.6, "poisson"), "kalman": Rig("utah96", 0.05, 0.24, _KALMAN)},
+    "n1": {"poisson": Rig("thread1024", 0.1, 0.6, _WARY), "kalman": Rig("thread1024", 0.1, 0.25, _KALMAN)},
 }
-DECODERS: Mapping[str, Any] = {"poisson": "poisson", "kalman": _KALMAN}
+_PRACTICE_S = 60.0  # use before what is counted, as the person alone gets it: it learns its cursor
 PROTOCOL = Calibration(observe_s=60.0, assist=(0.5, 0.2, 0.0), block_s=40.0)
 # What binds: the same run with one thing taken away or added, (label, person, calibration); never a result.
 ABLATIONS: tuple[tuple[str, Mapping[str, Any], Calibration], ...] = (
@@ -72,26 +78,33 @@ def run(
     seconds: float,
     calibration: Calibration = PROTOCOL,
     person: Mapping[str, Any] | None = None,
+    *,
+    practice_s: float = _PRACTICE_S,
+    known: bool = False,
 ) -> dict[str, float]:
-    """Score of one person with a decoder that was calibrated on it, decoded click."""
+    """Score of one person with a decoder that was calibrated on it, decoded click; `known`: that knows its tuning, too."""
     rig = RIGS[preset][decoder]
     loop = Loop(
         ("person", PersonConfig(preset=preset, **(person or {}))),
         rig.channel,
-        DECODERS[decoder],
+        rig.decoder,
         ("cursor", CursorConfig(max_speed_m_s=rig.speed, click=rig.click)),
         "silent",
         ("reach", task("click", rig.speed)),
         seed=seed,
     )
-    return dict(loop.calibrate(calibration).run(seconds).score)
+    loop.calibrate(calibration)
+    if known:
+        enlighten(loop)
+    loop.advance(practice_s)
+    return dict(loop.run(seconds).score)
 
 
 def oracle(select: str, seed: int, seconds: float) -> dict[str, float]:
     """Score of the same person whose intention moves an ordinary cursor."""
     where = ("reach", task(select, CursorConfig().max_speed_m_s))
     loop = Loop("person", "utah96", "still", "cursor", "silent", where, config=LoopConfig(oracle=True), seed=seed)
-    loop.advance(60.0)  # it gets used to it
+    loop.advance(_PRACTICE_S)
     return dict(loop.run(seconds).score)
 
 
@@ -116,7 +129,7 @@ def _oracles(seeds: int, seconds: float) -> Iterator[Measure]:
 
 def measures(quick: bool) -> Iterator[Measure]:
     """All rows."""
-    seeds, few, seconds = (1, 1, 10.0) if quick else (20, 4, 60.0)
+    seeds, few, seconds, practice = (1, 1, 10.0, 2.0) if quick else (20, 4, 60.0, _PRACTICE_S)
     calibration = Calibration(8.0, (0.0,), 4.0) if quick else PROTOCOL
     yield from _oracles(seeds, seconds)
     for preset, rigs in RIGS.items():
@@ -126,17 +139,28 @@ def measures(quick: bool) -> Iterator[Measure]:
             yield Measure(
                 f"bit rate on Webgrid 30x30, decoded click, {preset}, {name}",
                 "bit/s",
-                lambda p=preset, d=name, n=people: _rates([run(p, d, k, seconds, calibration) for k in range(n)]),  # type: ignore[misc]
+                lambda p=preset, d=name, n=people: _rates(  # type: ignore[misc]
+                    [run(p, d, k, seconds, calibration, practice_s=practice) for k in range(n)]
+                ),
                 parameters={"seeds": people, "seconds": seconds, "speed_m_s": rig.speed, "click": rig.click},
                 **goals,
             )
+    for preset in RIGS:
+        yield Measure(
+            f"ceiling of calibration, {preset}: poisson that knows the person's tuning, drift and shared noise",
+            "bit/s",
+            lambda p=preset: _rates(  # type: ignore[misc]
+                [run(p, "poisson", k, seconds, calibration, practice_s=practice, known=True) for k in range(few)]
+            ),
+            parameters={"seeds": few, "seconds": seconds},
+        )
     for label, person, protocol in ABLATIONS[: 1 if quick else None]:
         how = calibration if quick else protocol
         yield Measure(
             f"what binds n1, poisson: {label}",
             "bit/s",
             lambda w=person, h=how: _rates(  # type: ignore[misc]
-                [run("n1", "poisson", seed, seconds, h, w) for seed in range(few)]
+                [run("n1", "poisson", seed, seconds, h, w, practice_s=practice) for seed in range(few)]
             ),
             parameters={"seeds": few, "seconds": seconds},
         )
