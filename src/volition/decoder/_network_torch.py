@@ -176,7 +176,8 @@ class Trainer:
         first, chosen = found[k], replace(c, mixup=choices[k])
         told = partial(self._within, say, len(choices) / parts, c.members / parts)
         if not c.refit:
-            return replace(self._descend(chosen, inner, held, self._epochs, told), mixup=choices[k])
+            kept = first if c.members == 1 else self._descend(chosen, inner, held, self._epochs, told)
+            return replace(kept, mixup=choices[k])
         whole = self._descend(chosen, data, None, first.epochs, told)
         return Trained(whole.weights, first.epochs, first.validation, first.shift, choices[k])
 
