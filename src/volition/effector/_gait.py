@@ -76,7 +76,7 @@ PARAMETERS = (
     Parameter("kpo", 0.0, 0.05, -0.5, 1.0, "push-off on speed error, rad per m/s"),
     Parameter("kan", 0.0, 0.05, -0.5, 0.5, "stance: foot angle on speed error, rad per m/s"),
     Parameter("lvl", 0.0, 0.1, 0.0, 1.3, "stance: share of the way from a leg of one length (0) to a hip of one height (1)"),
-    Parameter("kvz", 0.0, 0.01, -0.05, 0.2, "stance: leg longer while the body sinks, s"),
+    Parameter("kvz", 0.0, 0.01, -0.05, 0.2, "stance: leg longer while the body sinks, s; not while it brakes"),
     Parameter(
         "kff", 0.0, 0.2, -0.5, 1.5, "stance: share of the knee's sag under the body's weight that is told to it beforehand"
     ),
@@ -120,15 +120,17 @@ class Gait:
         self._asked = np.zeros(n)
         self._trim = np.zeros((2, n))
         self._waited = np.zeros(n)
+        self._damps = np.ones(n)
 
     def start(self, phase: Float64 | float, speed: Float64 | float = 0.0, heading: Float64 | float = 0.0) -> None:
         """Begin here."""
         self.phase[:], self.speed[:], self.heading[:], self._trim[:], self._asked[:] = phase, speed, heading, 0.0, speed
+        self._damps[:] = 1.0
 
     def restart(self, who: Bool, phase: Float64, e: Estimate) -> None:
         """The clock of some begins anew; they keep the heading that they have."""
         self.phase[who], self.speed[who], self.heading[who] = phase[who], e.vx[who], e.yaw[who]
-        self._asked[who], self._trim[:, who] = 0.0, 0.0
+        self._asked[who], self._trim[:, who], self._damps[who] = 0.0, 0.0, 1.0
 
     def step(self, e: Estimate, p: Float64, vx: Float64, vy: Float64, turn: Float64, dt: float) -> Float64:
         """Joint targets `[n, 2, 6]`, rad, and the clock goes on by `dt` s.
@@ -160,7 +162,8 @@ class Gait:
         error = np.clip(self.speed - vx, -1.5, 1.5)
         angle, length = self._leg(c, vx, error, stance, xs, xw)
         if c[46].any():
-            length = np.clip(length - loaded * (c[46] * np.clip(e.vz, -1, 1))[:, None], 0.4, 0.999 * 2 * LINK_M)
+            sinks = (self._damps * c[46] * np.clip(e.vz, -1, 1))[:, None]
+            length = np.clip(length - loaded * sinks, 0.4, 0.999 * 2 * LINK_M)
         knee = 2 * np.arccos(length / (2 * LINK_M))
         if c[47].any():
             bears = np.where(loaded, e.load, 0.0)
@@ -201,6 +204,7 @@ class Gait:
         self._asked += min(1.0, dt / 0.5) * (vx - self._asked)
         wrong = np.stack((vx - self.speed, vy - e.vy))
         brakes = self._asked - vx > 0.3
+        self._damps += min(1.0, dt / 0.1) * (~brakes - self._damps)
         small = np.abs(wrong) < np.maximum(1.0, 0.25 * np.abs(vx))
         self._trim += dt * np.where(brakes, -self._trim / 0.3, np.where(small, _TRIM * wrong, 0.0))
         self._trim = np.clip(self._trim, -_MOST_TRIM, _MOST_TRIM)
