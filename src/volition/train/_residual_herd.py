@@ -40,6 +40,7 @@ class Course:
         kick_m_s, every_s: greatest kick, and mean time between two.
         noisy: share of bodies with noise on their commands (0.3 m/s, 20 degrees/s).
         fall: price of a fall.
+        metre: price of a metre on the way to a stand, where stops are learnt.
         from_m_s: speed from which the policy takes part; 0: always.
     """
 
@@ -53,6 +54,7 @@ class Course:
     every_s: float = 4.0
     noisy: float = 0.7
     fall: float = 20.0
+    metre: float = 0.6
     from_m_s: float = 4.0
 
 

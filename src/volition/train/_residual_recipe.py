@@ -33,14 +33,19 @@ class Stage:
 
 _EARLY = Course(shares=(0.5, 0.3, 0.2), brake_m_s2=(1.5, 4.0), seconds=(1.5, 6.0), fall=2.0, from_m_s=0.0)
 _LONG = replace(_EARLY, shares=(0.45, 0.27, 0.28), brake_m_s2=(1.5, 3.5), fall=10.0)
+_STOP = Course(top_m_s=7.0, brake_m_s2=(2.8, 4.2), kick_m_s=0.2, noisy=0.5)
 RECIPE = (
     Stage(360, _EARLY),
     Stage(240, replace(_EARLY, fall=10.0)),
     Stage(5000, _LONG),
     Stage(520, replace(_LONG, fall=15.0)),
     Stage(320, Course()),
+    Stage(290, _STOP, stops=True),
+    Stage(290, replace(_STOP, brake_m_s2=(2.8, 4.0)), stops=True),
+    Stage(230, replace(_STOP, brake_m_s2=(3.4, 4.3), kick_m_s=0.15, noisy=0.4), stops=True),
 )
-"""The first two ran with earlier rewards and 256 bodies; what they made was gone over by the long third."""
+"""The first two ran with earlier rewards and 256 bodies; what they made was gone over by the long third. In the first for
+stopping nobody was only made slower."""
 
 
 def scaled(stages: Sequence[Stage], iterations: int) -> tuple[Stage, ...]:

@@ -14,9 +14,9 @@ from volition.signal import Float64
 from volition.train._gait_herd import TICK_S, World
 from volition.train._residual_herd import STEP_S, Course, Drilled, Step, nothing
 
-METRE, SECOND, LATE = 0.6, 0.4, 4.0
-"""Price of a metre on the way to a stand, of a second, and of not standing in time."""
-_POOL, _EVERY_S, _CALM_KICK_M_S = 12, 0.35, 0.1
+SECOND, LATE = 0.4, 4.0
+"""Price of a second on the way to a stand, and of not standing in time."""
+_POOL, _EVERY, _CALM_KICK_M_S = 12, 0.027, 0.1  # moments of runners; between two, a share of the run-up
 _STOOD_S, _LATE_S = 0.25, 6.0
 _FASTEST, _SLOWEST, _FAST = 1.0, 0.65, 0.65  # commands as shares of the top, and the share of bodies with the fastest
 _PARTLY, _PART, _PART_S = 0.2, (0.3, 0.8), (0.8, 2.5)  # who is first only made slower, to which share, for how long
@@ -54,7 +54,7 @@ class Stops(Drilled):
         self.left_s[:] = np.inf
         course, self.course = self.course, replace(self.course, kick_m_s=_CALM_KICK_M_S)
         for moment in range(_POOL):
-            while self._tick * TICK_S < seconds + moment * _EVERY_S:
+            while self._tick * TICK_S < seconds * (1 + moment * _EVERY):
                 self._go()
             good = self.herd.alive & (self.herd.velocity()[0] > 0.85 * self.pilot.shaper.command[0])
             if good.any():
@@ -76,7 +76,7 @@ class Stops(Drilled):
             standing = self.pilot.mode == STANDING
             rate = h.qvel[:, 3:6]
             shakes = 0.01 * (rate[:, 0] ** 2 + rate[:, 1] ** 2) + 0.004 * rate[:, 2] ** 2 + 0.3 * np.minimum(aside**2, 1)
-            reward -= TICK_S * self._told * h.alive * (METRE * np.abs(ahead) + SECOND * ~standing + shakes)
+            reward -= TICK_S * self._told * h.alive * (self.course.metre * np.abs(ahead) + SECOND * ~standing + shakes)
             self._way += TICK_S * self._told * ~standing * np.hypot(ahead, aside)
             self._since_s += TICK_S * self._told
             self._stood_s = np.where(standing & self._told, self._stood_s + TICK_S, 0.0)
