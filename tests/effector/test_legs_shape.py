@@ -20,6 +20,18 @@ def told(wanted, seconds, age=0.0, shaper=None, shape=JOYSTICK):
     return np.array(rows)
 
 
+def test_who_may_brake_hard_does_so_to_stop_and_a_noisy_command_does_not_sag():
+    shaper, rng, noisy = Shaper(1, Shape(max_m_s=9.0, frozen_s=0.0)), np.random.default_rng(0), []
+    shaper.brake[:] = 4.0
+    told((5.0, 0.0, 0.0), 8.0, shaper=shaper)
+    for _ in range(400):
+        noisy.append(told((5.0 + 0.3 * rng.standard_normal(), 0.0, 0.0), 0.02, shaper=shaper)[-1, 0])
+    assert np.mean(noisy) == pytest.approx(5.0, abs=0.03)
+    stop = told((0.0, 0.0, 0.0), 1.6, shaper=shaper)[:, 0]
+    assert np.diff(stop)[stop[:-1] > 0.1].min() == pytest.approx(-4.0 * DT, rel=0.05)
+    assert stop[-1] == 0
+
+
 @given(st.lists(st.tuples(*[st.floats(allow_nan=True, allow_infinity=True)] * 3), min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_decoded_the_command_is_bounded_in_size_and_rate(intents):

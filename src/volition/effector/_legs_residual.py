@@ -32,7 +32,7 @@ PACE = 0.15
 ACTIONS, SEEN = 13, 68
 _SMOOTH_S = 0.02
 _RUNS_M_S = 2.8  # who is slower than this, and not about to brake any more, is left to the gaits alone
-_BRAKES_M_S = 0.6
+_BRAKES_M_S = 1.0
 _WEIGHT_N = 600.0
 _MIDDLE: Float64 = np.array([0.0, 0.0, 0.4, 0.9, 0.4, 0.0])
 

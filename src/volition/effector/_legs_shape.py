@@ -8,6 +8,8 @@ import numpy as np
 
 from volition.signal import Bool, Float64
 
+_MUCH_M_S = 1.0
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -64,7 +66,7 @@ class Shaper:
 
     Attributes:
         command: as told to the gait.
-        brake: `[n]`, how fast the forward command may fall, m/s².
+        brake: `[n]`, how fast the forward command may fall to a stop, or when it falls by much, m/s².
         moving: `[n]`, whether anything but standing is wanted.
         walks: `[n]`, whether a walk is wanted: not while it steps aside or turns on the spot.
     """
@@ -106,7 +108,9 @@ class Shaper:
         change = goal - self.command
         up = np.where(recovering, 0.0, s.speed_up_m_s2 * dt)
         faster = np.abs(goal[0]) > np.abs(self.command[0])
-        most_change = np.where(faster, up, self.brake * dt)
+        # Who may brake hard does so to stop or for much: else a noisy command, that falls faster than it rises, would sag.
+        hard = np.where(self.moving, np.clip(np.abs(change[0]) / _MUCH_M_S, 0, 1), 1.0)
+        most_change = np.where(faster, up, (s.slow_down_m_s2 + hard * (self.brake - s.slow_down_m_s2)) * dt)
         change[0] = np.clip(change[0], -most_change, most_change)
         change[1] = np.clip(change[1], -s.speed_up_m_s2 * dt, s.speed_up_m_s2 * dt)
         change[2] = np.clip(change[2], -s.turn_rad_s2 * dt, s.turn_rad_s2 * dt)

@@ -11,7 +11,7 @@ from volition.effector._legs_residual import Policy
 from volition.train._residual_herd import Course
 from volition.train.residual import Trainer, Training, Watch
 
-BRAKE_M_S2 = 2.0
+BRAKE_M_S2 = 3.6
 TOLD = ((5.5, 5.5), (7.0, 8.3))
 """What the shipped policy says of braking and of what the law is told; both were chosen on seeds of their own."""
 
@@ -43,6 +43,7 @@ RECIPE = (
     Stage(290, _STOP, stops=True),
     Stage(290, replace(_STOP, brake_m_s2=(2.8, 4.0)), stops=True),
     Stage(230, replace(_STOP, brake_m_s2=(3.4, 4.3), kick_m_s=0.15, noisy=0.4), stops=True),
+    Stage(190, replace(_STOP, brake_m_s2=(3.6, 4.4), kick_m_s=0.15, noisy=0.4, metre=1.5), stops=True),
 )
 """The first two ran with earlier rewards and 256 bodies; what they made was gone over by the long third. In the first for
 stopping nobody was only made slower."""
