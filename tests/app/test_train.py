@@ -1,6 +1,10 @@
 import json
 import os
+import signal
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from volition import cli
@@ -42,6 +46,50 @@ def test_a_network_is_trained_scored_and_saved_as_onnx(session, tmp_path, capsys
     network.write_bytes(network.read_bytes()[:-10])
     with pytest.raises(Exception, match="truncated or exchanged"):
         _model.load(tmp_path / "m")
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from volition import cli
+from volition.io import read
+from volition.signal import Recording
+from volition.app._train import decoder
+from volition.decoder import _checkpoint
+
+_checkpoint.EVERY_S, told = 0.0, []
+
+def tell(self, share, what):
+    told.append(share)
+    if len(told) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+counts, velocity = np.load("counts.npy"), np.load("velocity.npy")
+segment = np.zeros(900, np.int32)
+made = Recording(counts, 50_000_000, {"velocity": velocity}, {"velocity": "cm/s"}, segment, name="session", sha256="ab" * 32)
+read.read = lambda *ignored: made
+decoder.Line.__call__ = tell
+cli.main(["train", "decoder", "session.mat", *sys.argv[1:]])
+"""
+
+
+def test_a_killed_training_goes_on_with_the_same_command(session, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="networks learn with PyTorch (extra [train])")
+    pytest.importorskip("onnx", reason="networks are written with onnx (extra [train])")
+    np.save("counts.npy", session.counts)
+    np.save("velocity.npy", session.kinematics["velocity"])
+    args = ["--set", "most_steps=9", "--set", "noise=0.1", *SMALL, "--set", "least_steps=9", "--output"]
+    assert train(*args, "whole") == 0
+    killed = subprocess.run([sys.executable, "-c", KILLED, *args, "m"], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not (tmp_path / "m").exists()
+    assert (tmp_path / "m.training.npz").exists()
+    told = []
+    monkeypatch.setattr("volition.app._train.decoder.Line.__call__", lambda self, share, what: told.append(what))
+    assert train(*args, "m") == 0
+    assert told[0].startswith("epoch 2,")  # of the second of three descents of four epochs
+    assert (tmp_path / "m" / "model.onnx").read_bytes() == (tmp_path / "whole" / "model.onnx").read_bytes()
+    assert not (tmp_path / "m.training.npz").exists()
 
 
 def test_any_decoder_that_learns_can_be_trained(tmp_path, capsys):

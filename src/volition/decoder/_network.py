@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -127,7 +128,10 @@ class NetworkConfig:
 
 
 class Network(ABC):
-    """A decoder that is a network; `chosen` and `validation` tell how training ended."""
+    """A decoder that is a network; `chosen` and `validation` tell how training ended.
+
+    `progress` is told how far training is; with `checkpoint`, training is kept in that file and goes on from there.
+    """
 
     Config: ClassVar[Any]
     who: ClassVar[str]
@@ -140,6 +144,7 @@ class Network(ABC):
         self.chosen: dict[str, float] = {}
         self.validation = float("nan")
         self.progress: Callable[[float, str], None] | None = None
+        self.checkpoint: Path | None = None
         self._features = self._outputs = self._seed = 0
         self._bin_ns = 20 * NS_PER_MS
         self._content = b""
@@ -199,7 +204,7 @@ class Network(ABC):
         data = _network_torch.Data(z, there, xs.live, ys.apply(target).astype(np.float32), ys.live, past)
         start = self._weights() if self.config.warm_start and self.fitted else None
         config = self.sized(self.config, self._features)
-        trainer = _network_torch.Trainer(self.module(), data, config, self._decays, self._seed, start)
+        trainer = _network_torch.Trainer(self.module(), data, config, self._decays, self._seed, start, self.checkpoint)
         found = trainer.run(data, self.progress)
         weights = dict(found.weights)
         for name in [n for n in weights if ".also." in n]:

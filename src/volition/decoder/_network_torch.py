@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from volition.decoder import _ridge as ridge
 from volition.decoder import _windows as windows
+from volition.decoder._checkpoint import Checkpoint, Descent, Trained
 from volition.decoder._graph import DEN_FLOOR, SHARE_FLOOR
 from volition.decoder._sequence import Ints
 from volition.errors import MissingExtraError
@@ -59,19 +61,6 @@ class Data:
         """Bins a to b; the cut is a border."""
         past = np.minimum(self.past[a:b], np.arange(b - a) + 1)
         return Data(self.z[a:b], None if self.there is None else self.there[a:b], self.live, self.y[a:b], self.y_live, past)
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What came of it: weights, the epoch that was best, R² on what was held out there, how much the errors were
-    larger there than expected, as the logarithm of a factor, `[k]`, and how far windows were mixed.
-    """  # noqa: D205
-
-    weights: dict[str, Float32]
-    epochs: int
-    validation: float
-    shift: Float64
-    mixup: float = 0.0
 
 
 def torch() -> Any:
@@ -140,10 +129,17 @@ def _mixed(
 
 
 class Trainer:
-    """One network in training; `build` makes the module, `config` is the decoder's."""
+    """One network in training; `build` makes the module, `config` is the decoder's, the way there is kept in `kept`."""
 
     def __init__(
-        self, build: Any, data: Data, config: Any, decays: tuple[float, ...], seed: int, start: dict[str, Float32] | None
+        self,
+        build: Any,
+        data: Data,
+        config: Any,
+        decays: tuple[float, ...],
+        seed: int,
+        start: dict[str, Float32] | None,
+        kept: Path | None = None,
     ) -> None:
         self._t = torch()
         self._config, self._decays, self._seed, self._start, self._build = config, decays, seed, start, build
@@ -155,6 +151,9 @@ class Trainer:
         self._batch_bins = int(np.clip(bins / 6, min(1000, config.batch_bins), config.batch_bins))
         steps = np.clip(5 * math.sqrt(bins), min(config.least_steps, bins / 3), config.most_steps)
         self._epochs = max(1, round(float(steps) / max(1.0, bins / self._batch_bins)))
+        here = (config, decays, seed, self._device, self._t.__version__, self._t.get_num_threads(), np.__version__)
+        inputs = (data.z, data.there, data.live, data.y, data.y_live, data.past)
+        self._kept = Checkpoint(kept, *here, *inputs, *(part for item in sorted((start or {}).items()) for part in item))
 
     def run(self, data: Data, progress: Progress | None = None) -> Trained:
         """Train on the first part, stop where the last part says, train on everything for as long."""
@@ -202,9 +201,13 @@ class Trainer:
 
     def _descend(self, config: Any, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
         """Train on `data` along a cosine that ends with the epoch `last`; with `held`, keep the best epoch there."""
-        with self._t.random.fork_rng(devices=[]):
-            self._t.manual_seed(self._seed + 1)
-            return self._epoch_by_epoch(config, data, held, last, say)
+        found = self._kept.over()
+        if found is None:
+            with self._t.random.fork_rng(devices=[]):
+                self._t.manual_seed(self._seed + 1)
+                found = self._epoch_by_epoch(config, data, held, last, say)
+            self._kept.end(found)
+        return found
 
     def _epoch_by_epoch(self, c: Any, data: Data, held: Data | None, last: int, say: Progress) -> Trained:
         t = self._t
@@ -213,31 +216,26 @@ class Trainer:
         plain = [p for p in network.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": c.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = t.optim.AdamW(groups, lr=c.rate, betas=(0.9, 0.99))
-        mean = {name: p.detach().clone() for name, p in network.state_dict().items()}
-        best, waited, done = Trained({}, 0, -math.inf, np.zeros(len(self._y_live))), 0, 0
-        for epoch in range(1, last + 1):
+        now = Descent(network, optimizer, rng, len(self._y_live))
+        self._kept.resume(t, now)
+        while now.epoch < last and now.waited <= max(3.0, c.patience * self._epochs):
             network.train()
             steps = list(windows.batches(windows.spans(data.past, self._window(data), c.lead, rng), self._batch_bins, rng))
             for k, group in enumerate(steps):
-                at = (epoch - 1 + k / len(steps)) / last
+                at = (now.epoch + k / len(steps)) / last
                 for g in optimizer.param_groups:
                     g["lr"] = c.rate * _schedule(at)
                 self._step(network, optimizer, data, group, rng, c.mixup)
-                done += 1
-                held_back = min(c.averaging, done / (done + 10))
-                for name, p in network.state_dict().items():
-                    mean[name].lerp_(p, 1 - held_back)
-            if held is None:
-                say(epoch / last, f"epoch {epoch}")
-                continue
-            r2, shift = self._judge(network, mean, held)
-            say(epoch / last, f"epoch {epoch}, held out R2 {r2:.3f}")
-            waited = 0 if r2 > best.validation else waited + 1
-            if r2 > best.validation:
-                best = Trained(self._numbers(mean), epoch, r2, shift)
-            if waited > max(3.0, c.patience * self._epochs):
-                break
-        return best if held is not None else Trained(self._numbers(mean), last, math.nan, best.shift)
+                now.average(c.averaging)
+            now.epoch += 1
+            said = f"epoch {now.epoch}"
+            if held is not None:
+                r2, shift = self._judge(network, now.mean, held)
+                now.judged(r2, shift)
+                said += f", held out R2 {r2:.3f}"
+            self._kept.keep(t, now)
+            say(now.epoch / last, said)
+        return now.best if held is not None else Trained(now.numbers(), last, math.nan, now.best.shift)
 
     def _batch(
         self, data: Data, group: list[windows.Span], rng: np.random.Generator | None, mixup: float = 0.0

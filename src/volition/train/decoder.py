@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,7 @@ def train(
     seed: int = 0,
     progress: Callable[[float, str], None] | None = None,
     threads: int = 1,
+    checkpoint: Path | None = None,
 ) -> Outcome:
     """Fit `decoder` in place and score it.
 
@@ -93,6 +95,8 @@ def train(
         seed: of all random numbers.
         progress: called with the share done and a word on it.
         threads: for networks. How a sum is split over threads shows in its last digit, so equal results want equal numbers.
+        checkpoint: file in which a network's training is kept, and from which it goes on if it is the same one. Whoever
+            calls removes it.
 
     Raises:
         InputError: the recording cannot be split or fitted on.
@@ -103,6 +107,8 @@ def train(
     X, y, segments = recording.counts, wanted.y, recording.segment
     if hasattr(decoder, "progress"):
         decoder.progress = progress
+    if hasattr(decoder, "checkpoint"):
+        decoder.checkpoint = checkpoint
     began = time.perf_counter()
     with _torch_threads(threads) if "torch" in sys.modules or hasattr(decoder, "progress") else contextlib.nullcontext():
         decoder.fit(X[split.train], None, y[split.train], segments[split.train])

@@ -1,7 +1,8 @@
 """A decoder, on the first part of a recording; scored on the rest and saved as a model.
 
 The folder can be given to `volition run --model` and `volition play`; a network is in it as ONNX. To train networks it needs
-the extra [train].
+the extra [train]. The training of a network is saved beside the folder every 20 s, as FOLDER.training.npz: after an
+interruption the same command goes on from there, and the result is the same.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def made(name: str, assignments: tuple[str, ...]) -> Any:
 
 
 def main(options: Decoder) -> int:
-    """Read, train, score, save, print. Nothing is written before training is done.
+    """Read, train, score, save, print. Before training is done nothing is written but how far it is.
 
     Raises:
         VolitionError: the recording is unusable, a name is unknown, a place cannot be written.
@@ -135,15 +136,17 @@ def main(options: Decoder) -> int:
     writable_parent(folder / _model.SPEC, "--output")
     if options.json is not None:
         writable_parent(options.json, "--json")
-    line = Line()
+    line, kept = Line(), folder.with_name(f"{folder.name}.training.npz")
     try:
-        found = train(recording, decoder, options.target, options.share, options.seed, line, options.threads)
+        found = train(recording, decoder, options.target, options.share, options.seed, line, options.threads, kept)
     finally:
         line.close()
     said = found.said(options.decoder)
     trained = {**said, "data_sha256": recording.sha256, "seed": options.seed, "command": this_command()}
     width, bin_ns = recording.channels, recording.bin_ns
     _model.save(folder, options.decoder, decoder, width, found.target.axes, bin_ns, trained)
+    if hasattr(decoder, "checkpoint"):
+        kept.unlink(missing_ok=True)
     shown = ("decoder", "data", "target", "r2", "r2_axes", "fit_s", "train_bins", "test_bins", "epochs", "validation")
     emit([said], [c for c in shown if c in said], options.json, this_command(), f"trained on {recording.name}")
     print(f"model: {folder}")
