@@ -160,6 +160,7 @@ class Pilot:
             before = e.angle if self._last is None else self._last
             added, pace = residual.step(e, self.gait, command, vx, before, self.mode == STEPPING, dt)
             p[:, INDEX["f"]] *= pace
+            p[residual.active, INDEX["kvz"]] = 0.0  # it learnt, and was measured, on gaits that do not damp
         stepping = self.gait.step(e, p, vx, command[1], command[2], dt) + added
         standing = self.stand.step(e, xi, dt)
         target = np.where((self.mode == STEPPING)[:, None, None], stepping, standing)
