@@ -106,6 +106,8 @@ def test_live_within_three_seconds_fast_enough_and_every_control_works(tab, run,
     press("oracle")
     until(lambda: loop.config.oracle and not loop.injector.touch)
     tab.wait("volition.status.kill === 0.5 && volition.status.oracle")
+    loop.decoder.figures = lambda: {"drift_nats": 2.0, "drift_limit_nats": 1.5, "asks_for_calibration": 1.0}
+    tab.wait(f"{PEN}('score-note').textContent.endsWith('drift 2.0 of 1.5 nats: calibrate again')")
     time.sleep(1.0)
     shot(tab, "faults")
     press("pause")
