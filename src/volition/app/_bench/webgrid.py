@@ -38,19 +38,21 @@ class Rig:
         speed: full speed of the cursor (its gain), m/s.
         click: threshold of the click.
         decoder: and its configuration.
+        learns: whether it goes on learning, from what is selected, while the person practises; what is counted is fixed.
     """
 
     channel: str
     speed: float
     click: float
     decoder: Any
+    learns: bool = False
 
 
 # A linear decoder is precise enough only where full speed is slow; one with acceleration is slow only near the target.
 # Errors of a thousand channels' tuning add up: there a spike is believed less than what its noise leaves it worth.
 _WARY = ("poisson", PoissonConfig(worth=0.7))
 RIGS: Mapping[str, Mapping[str, Rig]] = {
-    "utah_m1": {"poisson": Rig("utah96", 0.1, 0.6, "poisson"), "kalman": Rig("utah96", 0.05, 0.24, _KALMAN)},
+    "utah_m1": {"poisson": Rig("utah96", 0.1, 0.6, "poisson", learns=True), "kalman": Rig("utah96", 0.05, 0.24, _KALMAN)},
     "n1": {"poisson": Rig("thread1024", 0.1, 0.6, _WARY), "kalman": Rig("thread1024", 0.1, 0.25, _KALMAN)},
 }
 _PRACTICE_S = 60.0  # use before what is counted, as the person alone gets it: it learns its cursor
@@ -96,7 +98,9 @@ def run(
     loop.calibrate(calibration)
     if known:
         enlighten(loop)
+    loop.act("adapt", how="selections" if rig.learns and not known else "off")
     loop.advance(practice_s)
+    loop.act("adapt", how="off")
     return dict(loop.run(seconds).score)
 
 
