@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from volition.app._bench import webgrid
-from volition.app._bench._ceiling import enlighten
+from volition.app._bench._knowing import enlighten
 from volition.loop.calibrate import Calibration
 from volition.loop.loop import Loop
 
@@ -16,7 +16,7 @@ def test_every_row_says_what_it_depends_on():
     assert all({"seeds", "seconds"} <= set(row.parameters) for row in rows)
     goals = {row.what: row.goal for row in rows if row.goal}
     assert sum("oracle" in name for name in goals) == 2
-    assert not any("binds" in name or "ceiling" in name for name in goals)
+    assert not any("binds" in name or "perfect" in name for name in goals)
     counted = [row for row in rows if row.what.endswith(("n1, poisson", "utah_m1, poisson"))]
     assert [row.parameters["seeds"] for row in counted] == [20, 20]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from volition.app._bench import Found, Measure
-from volition.app._bench._ceiling import enlighten
+from volition.app._bench._knowing import enlighten
 from volition.brain.person import PersonConfig
 from volition.decoder.kalman import KalmanConfig
 from volition.decoder.poisson import PoissonConfig
@@ -151,7 +151,7 @@ def measures(quick: bool) -> Iterator[Measure]:
             )
     for preset in RIGS:
         yield Measure(
-            f"ceiling of calibration, {preset}: poisson that knows the person's tuning, drift and shared noise",
+            f"a perfect fit, {preset}: poisson given the person's own tuning, drift and shared noise",
             "bit/s",
             lambda p=preset: _rates(  # type: ignore[misc]
                 [run(p, "poisson", k, seconds, calibration, practice_s=practice, known=True) for k in range(few)]
@@ -159,12 +159,12 @@ def measures(quick: bool) -> Iterator[Measure]:
             parameters={"seeds": few, "seconds": seconds},
         )
     for label, person, protocol in ABLATIONS[: 1 if quick else None]:
-        how = calibration if quick else protocol
+        how, people = (calibration, few) if quick else (protocol, seeds if protocol != PROTOCOL else few)
         yield Measure(
             f"what binds n1, poisson: {label}",
             "bit/s",
-            lambda w=person, h=how: _rates(  # type: ignore[misc]
-                [run("n1", "poisson", seed, seconds, h, w, practice_s=practice) for seed in range(few)]
+            lambda w=person, h=how, n=people: _rates(  # type: ignore[misc]
+                [run("n1", "poisson", seed, seconds, h, w, practice_s=practice) for seed in range(n)]
             ),
-            parameters={"seeds": few, "seconds": seconds},
+            parameters={"seeds": people, "seconds": seconds},
         )

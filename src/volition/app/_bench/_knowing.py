@@ -1,4 +1,4 @@
-"""What is left to gain by learning the tuning: the point-process filter of a person, given what no decoder can know."""
+"""The point-process filter of a person given what no decoder can know: what a perfect fit of its model would be worth."""
 
 from __future__ import annotations
 
