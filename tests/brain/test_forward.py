@@ -121,3 +121,21 @@ def test_motion_at_an_edge_teaches_nothing():
         m.learn([0.0, 0.0], False)
         m.add([0.1 * (k % 3), 0.1])
     assert np.array_equal(m.matrix, np.eye(2))
+
+
+def test_what_was_learnt_is_taken_along_and_unlearnt_where_the_body_has_changed():
+    B = turn(50, 0.7)
+    m = model()
+    naive = live(m, 4.0, lambda u, _: B @ u)
+    live(m, 120.0, lambda u, _: B @ u, seed=1)
+    again = Forward(2, DT, DELAY, TOP, 30.0, m.belief)
+    assert np.array_equal(again.matrix, m.matrix)
+    assert again.lag_ms == m.lag_ms
+    assert live(again, 4.0, lambda u, _: B @ u) < 0.3 * naive
+    other = turn(-20)
+    live(again, 120.0, lambda u, _: other @ u, seed=2)
+    assert np.allclose(again.matrix, other, atol=0.03)
+
+
+def test_a_belief_about_another_body_is_left_out():
+    assert np.array_equal(Forward(3, DT, DELAY, TOP, 30.0, model().belief).matrix, np.eye(3))

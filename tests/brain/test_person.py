@@ -91,6 +91,19 @@ def test_the_internal_model_learns_how_strongly_the_body_answers(answer):
     assert world.person.policy.gain == pytest.approx(answer, abs=0.1)
 
 
+def test_what_it_learnt_of_its_cursor_can_be_taken_along():
+    first = World(Person(), answer=0.5)
+    for goal in np.random.default_rng(0).uniform(-0.07, 0.07, (20, 2)):
+        reach(first, goal)
+    later = Person()
+    later.remember(first.person.memory)
+    World(later, answer=0.5)
+    assert later.policy.gain == first.person.policy.gain < 0.7
+    later.remember(None)
+    later.prepare(SETUP)
+    assert later.policy.gain == 1.0
+
+
 def overshoot(config, delay):
     world = World(Person(config), delay=delay)
     world.goal = np.array([0.08, 0.0])

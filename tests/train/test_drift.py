@@ -14,14 +14,15 @@ from volition.train.drift import Days, live_through
 SHORT = Calibration(observe_s=12.0, assist=(0.0,), block_s=8.0)
 
 
-def lived(**how):
-    return live_through("adaptive", days=2, warm_s=4.0, run_s=4.0, calibration=SHORT, seed=1, **how)
+def lived(warm_s=4.0, **how):
+    return live_through("adaptive", days=2, warm_s=warm_s, run_s=4.0, calibration=SHORT, seed=1, **how)
 
 
 def test_shares_and_correlation():
     days = Days((2.0, 1.0, 2.0, 1.5), (2.0, 1.0, 1.0, 1.0), (1.0,) * 4, (0.1, 0.9, 0.1, 0.5), (False, True, False, True))
     assert days.kept == pytest.approx(0.75)
     assert days.kept_early == pytest.approx(0.5)
+    assert days.kept_whole == pytest.approx(0.625)
     assert Days((2.0, 0.0, 1.0, 1.0, 1.0), (0.0,) * 5, (1.0,) * 5, (0.0,) * 5, (False,) * 5).kept_at_last == pytest.approx(
         0.5
     )
@@ -36,6 +37,12 @@ def test_days_repeat_to_the_bit_and_adapting_changes_them():
     assert first != fixed
     assert len(first.bit_rate) == len(first.drift) == 2
     assert np.isfinite(first.drift).all()
+
+
+def test_the_person_wakes_up_knowing_its_cursor_or_not():
+    knows, anew = lived(8.0), lived(8.0, overnight=False)
+    assert (knows.early[0], knows.bit_rate[0]) == (anew.early[0], anew.bit_rate[0])
+    assert knows != anew
 
 
 def test_a_brain_without_days_is_refused():

@@ -8,6 +8,7 @@ Learning changes which intention stands for which movement, not the repertoire o
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from operator import mul
 
 import numpy as np
@@ -28,6 +29,20 @@ def _times(matrix: list[list[float]], vector: list[float]) -> list[float]:
     return [sum(map(mul, row, vector)) for row in matrix]
 
 
+@dataclass(frozen=True)
+class Belief:
+    """What is remembered of a body until the next session.
+
+    Attributes:
+        scaled: `[lags, 2 axes + 1, axes]` the map for each lag it can imagine: linear part, curve, drift (a share of full
+            speed).
+        missed: `[lags]` m², squared errors of what each lag foresaw, the older the less.
+    """
+
+    scaled: Float64
+    missed: Float64
+
+
 class Forward:
     """Motion as a function of the plan, `[axes]` each, and its inverse.
 
@@ -44,9 +59,10 @@ class Forward:
         bins: visual delay in bins.
         top: full speed, m/s.
         learn_s: time constant of forgetting, s; 0: nothing is learnt.
+        before: what it believes to begin with, from an earlier session with as many axes; None: the body does what is meant.
     """
 
-    def __init__(self, axes: int, dt: float, bins: int, top: float, learn_s: float) -> None:
+    def __init__(self, axes: int, dt: float, bins: int, top: float, learn_s: float, before: Belief | None = None) -> None:
         self._axes, self._dt, self._delay, self._top = axes, dt, bins, top
         lags, m = len(_LAGS_MS), 2 * axes
         keep = np.array([math.exp(-1e3 * dt / lag) if lag else 0.0 for lag in _LAGS_MS])
@@ -69,9 +85,11 @@ class Forward:
         weight = window * np.repeat(_ANCHOR, (axes, axes, 1))
         self._anchor, self._anchored = np.diag(weight), weight[:, None] * self._first
         self._S = np.repeat(np.diag(np.full(m + 1, _TRUST * window))[None], lags, axis=0)
-        self._R = self._S @ self._first
-        self._missed = np.zeros(lags)
-        self._believe(np.repeat(self._first[None], lags, axis=0), 0)
+        first, self._missed = np.repeat(self._first[None], lags, axis=0), np.zeros(lags)
+        if before is not None and before.scaled.shape == first.shape and self._learns:
+            first, self._missed = before.scaled, before.missed
+        self._R = self._S @ first
+        self._believe(first, int(self._missed.argmin()))
 
     def _believe(self, scaled: Float64, best: int) -> None:
         """Take these parameters (the drift as a share of full speed), and make their inverse ready."""
@@ -81,6 +99,11 @@ class Forward:
         self.drift: list[float] = (self._top * own[2 * k]).tolist()
         linear, curve = own[:k].T, own[k : 2 * k].T
         self._inverse = _inverse(linear + _TURNS * curve).tolist()
+
+    @property
+    def belief(self) -> Belief:
+        """What it would remember now."""
+        return Belief(self._scaled, self._missed)
 
     @property
     def gain(self) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from volition.brain._model import Forward
+from volition.brain._model import Belief, Forward
 from volition.errors import ConfigError
 from volition.signal import NS_PER_MS, NS_PER_S, View
 from volition.stage import Setup
@@ -94,7 +94,14 @@ class Policy:
         model: the internal model.
     """
 
-    def __init__(self, config: PolicyConfig, axes: tuple[int, ...], setup: Setup, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        config: PolicyConfig,
+        axes: tuple[int, ...],
+        setup: Setup,
+        rng: np.random.Generator,
+        memory: Belief | None = None,
+    ) -> None:
         self._config = config
         self._axes = axes
         self._rng = rng
@@ -103,7 +110,7 @@ class Policy:
         self._top = float(setup.max_speed)
         self._low, self._high = (self._pick(np.asarray(side)) for side in setup.workspace)
         bins = round(config.visual_delay_ms / bin_ms)
-        self.model = Forward(len(axes), dt, bins, self._top, config.learn_model_s)
+        self.model = Forward(len(axes), dt, bins, self._top, config.learn_model_s, memory)
         self._keep = math.exp(-bin_ms / config.motor_noise_ms)
         self._noise = [0.0] * len(axes)
         self._drawn: list[list[float]] = []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from volition.brain._model import Belief
 from volition.brain._percept import Percept, PerceptConfig
 from volition.brain._policy import Policy, PolicyConfig
 from volition.brain._stepping import Stride
@@ -60,6 +61,20 @@ class Person:
     def __init__(self, config: PersonConfig | None = None) -> None:
         self.config = config or PersonConfig()
         self._channels = self.config.channels
+        self._memory: Belief | None = None
+
+    @property
+    def memory(self) -> Belief | None:
+        """What it has learnt of its body and decoder, to be taken along to another session; None for a walker."""
+        return self.policy.model.belief if isinstance(self.policy, Policy) else None
+
+    def remember(self, memory: Belief | None) -> None:
+        """Begin the next session (`prepare`) with what was learnt in an earlier one, not with "the body does what is meant".
+
+        The skill of steering through a decoder is there again on the next day from the first trials (Ganguly & Carmena
+        2009, PLoS Biol 7:e1000153). That all of it is kept, and believed as firmly as a first guess, is an assumption.
+        """
+        self._memory = memory
 
     @property
     def spec(self) -> Spec:
@@ -72,7 +87,7 @@ class Person:
         return self.percept.felt
 
     def prepare(self, setup: Setup) -> None:
-        """Draw a population for this run and forget everything.
+        """Draw a population for this run and forget everything but what it was told to `remember`.
 
         Raises:
             ConfigError: the effector takes neither reach nor walk intents, or the channel has another number of channels.
@@ -98,7 +113,7 @@ class Person:
             self.policy = walking = Walking(config, noise, config.visual_delay_ms, axes, setup, move)
             self._effort = walking.effort
         else:
-            self.policy = Policy(config, axes, setup, move)
+            self.policy = Policy(config, axes, setup, move, self._memory)
         self.population = Population(config, axes, self._select >= 0, setup, fire, steps=walks)
         self._stride = Stride(setup.bin_ns / NS_PER_S)
         self.percept = Percept(config, setup.electrodes, setup.bin_ns, feel)

@@ -1,7 +1,8 @@
 """Days in the life of a decoder: the same person on later days, one calibration, no label afterwards.
 
 Day 0 is calibrated in the loop. Every later day is a loop of its own, with the same seed, `PersonConfig.day` one more,
-and the same decoder: what it adapted by itself it takes along. With the loop's `adapt` "off" it stays as calibrated.
+and the same decoder: what it adapted by itself it takes along, as the person does what it learnt of its cursor. With the
+loop's `adapt` "off" the decoder stays as calibrated.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Days:
         success: share of its trials.
         drift: the decoder's drift score at the end of the day, nats (0 where it has none).
         asked: whether it asked for calibration then.
+        warm_share: share of a day that was the use before the measured block.
     """
 
     bit_rate: tuple[float, ...]
@@ -36,6 +38,7 @@ class Days:
     success: tuple[float, ...]
     drift: tuple[float, ...]
     asked: tuple[bool, ...]
+    warm_share: float = 0.5
 
     @property
     def kept(self) -> float:
@@ -58,6 +61,12 @@ class Days:
         return float(np.mean(self.early[1:])) / self.early[0] if self.early[1:] and self.early[0] > 0 else 0.0
 
     @property
+    def kept_whole(self) -> float:
+        """The same of whole days, over the whole of the first."""
+        whole = [self.warm_share * e + (1 - self.warm_share) * b for e, b in zip(self.early, self.bit_rate, strict=True)]
+        return float(np.mean(whole[1:])) / whole[0] if whole[1:] and whole[0] > 0 else 0.0
+
+    @property
     def correlation(self) -> float:
         """Of the drift score with the bit rate, over the days; 0 where one of them does not vary."""
         if min(np.std(self.drift), np.std(self.bit_rate)) < 1e-12:
@@ -78,6 +87,7 @@ def live_through(
     warm_s: float = 60.0,
     run_s: float = 60.0,
     calibration: Calibration | None = None,
+    overnight: bool = True,
 ) -> Days:
     """Calibrate on day 0, then use the decoder day after day.
 
@@ -93,6 +103,7 @@ def live_through(
         warm_s: use before the measured block, s (the person has to get used to the decoder, too).
         run_s: length of the measured block, s.
         calibration: of day 0.
+        overnight: whether the person still knows in the morning how its cursor answers (`Person.remember`).
 
     Raises:
         ConfigError: the brain has no days, or the stages do not fit together.
@@ -102,16 +113,19 @@ def live_through(
     cls = find("brain", name)
     config = configure(cls.Config, {**values, "day": 0}, f"brain {name}")
     rows = []
+    memory = None
     for day in range(days):
-        with Loop(
-            cls(replace(config, day=day)), channel, instance, effector, "silent", task, config=LoopConfig(), seed=seed
-        ) as loop:
+        person = cls(replace(config, day=day))
+        if overnight and memory is not None:
+            person.remember(memory)
+        with Loop(person, channel, instance, effector, "silent", task, config=LoopConfig(), seed=seed) as loop:
             if day == 0:
                 loop.calibrate(calibration)
             loop.act("adapt", how=adapt)
             before = loop.run(warm_s).score["bit_rate_bit_s"]
             score = loop.run(run_s).score
+        memory = getattr(person, "memory", None)
         asked = bool(getattr(instance, "asks_for_calibration", False))
         rows.append((score["bit_rate_bit_s"], before, score["success"], float(getattr(instance, "drift", 0.0)), asked))
     bit_rate, early, success, drift, asks = zip(*rows, strict=True)
-    return Days(bit_rate, early, success, drift, asks)
+    return Days(bit_rate, early, success, drift, asks, warm_s / (warm_s + run_s))

@@ -32,7 +32,9 @@ _ADAPT = {_FIXED: "off", _SELECTIONS: "selections", _LABELS: "supervised"}
 
 
 @cache
-def _days(rig: _Rig, how: str, seed: int, days: int, seconds: float, decoder: str = "poisson") -> Days:
+def _days(
+    rig: _Rig, how: str, seed: int, days: int, seconds: float, decoder: str = "poisson", overnight: bool = True
+) -> Days:
     """One person's days with one decoder; each is lived once, however many rows tell of it."""
     return live_through(
         decoder,
@@ -44,19 +46,23 @@ def _days(rig: _Rig, how: str, seed: int, days: int, seconds: float, decoder: st
         warm_s=2 * seconds,
         run_s=seconds,
         adapt=_ADAPT[how],
+        overnight=overnight,
     )
 
 
-def _kept(rig: _Rig, how: str, seeds: int, days: int, seconds: float) -> Found:
-    """Mean bit rate of all later days over that of the first, in %: median over the people, and the worst of them."""
-    lives = [_days(rig, how, seed, days, seconds) for seed in range(seeds)]
-    kept = [100 * life.kept for life in lives]
-    early = statistics.median(100 * life.kept_early for life in lives)
-    last = [100 * life.kept_at_last for life in lives]
+def _kept(rig: _Rig, how: str, seeds: int, days: int, seconds: float, overnight: bool = True) -> Found:
+    """Mean bit rate of all later days over that of the first, whole days, in %: median over the people, and the worst."""
+    lives = [_days(rig, how, seed, days, seconds, overnight=overnight) for seed in range(seeds)]
+    kept = [100 * life.kept_whole for life in lives]
     first = statistics.median(life.bit_rate[0] for life in lives)
     by_day = [round(statistics.median(life.bit_rate[d] for life in lives), 2) for d in range(days)]
-    extra = {"low": min(kept), "high": max(kept), "seeds": seeds, "first_day_bit_s": first, "bit_s_by_day": by_day}
-    return Found(statistics.median(kept), {**extra, "last_three_days": statistics.median(last), "first_two_minutes": early})
+    parts = {
+        "third_minute": statistics.median(100 * life.kept for life in lives),
+        "third_minute_of_last_three_days": statistics.median(100 * life.kept_at_last for life in lives),
+        "first_two_minutes": statistics.median(100 * life.kept_early for life in lives),
+    }
+    extra = {"low": min(kept), "high": max(kept), "seeds": seeds, **parts}
+    return Found(statistics.median(kept), {**extra, "first_day_bit_s": first, "bit_s_by_day": by_day})
 
 
 def _told(rig: _Rig, seeds: int, days: int, seconds: float) -> Found:
@@ -73,13 +79,19 @@ def measures(quick: bool) -> Iterator[Measure]:
     for rig in _RIGS[: 1 if quick else None]:
         seeds, days, seconds = (1, 2, 5.0) if quick else (3, 10, 60.0)
         how = {"rig": rig.label, "seeds": seeds, "days": days, "seconds": seconds, "task": dict(rig.task)}
-        for decoder, goal in ((_FIXED, None), (_SELECTIONS, 90.0), (_LABELS, None)):
+        for decoder, goal, overnight in (
+            (_FIXED, None, True),
+            (_SELECTIONS, 90.0, True),
+            (_SELECTIONS, None, False),
+            (_LABELS, None, True),
+        ):
+            who = "" if overnight else ", who wakes up not knowing the cursor"
             yield Measure(
-                f"bit rate of later days over the first, poisson, {decoder}, {rig.label}",
+                f"bit rate of later days over the first, poisson, {decoder}, {rig.label}{who}",
                 "%",
-                lambda r=rig, d=decoder, n=seeds, k=days, s=seconds: _kept(r, d, n, k, s),  # type: ignore[misc]
+                lambda r=rig, d=decoder, n=seeds, k=days, s=seconds, o=overnight: _kept(r, d, n, k, s, o),  # type: ignore[misc]
                 at_least=goal,
-                parameters=how,
+                parameters={**how, "overnight": overnight},
             )
     rig, seeds, days, seconds = (_RIGS[0], 1, 2, 5.0) if quick else (_RIGS[0], 3, 10, 60.0)
     yield Measure(
