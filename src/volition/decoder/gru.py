@@ -1,8 +1,8 @@
 """Gated recurrent network (GRU), trained in PyTorch, run as ONNX with its memory as explicit state.
 
-Four networks whose outputs are averaged inside one graph, each one layer of 256 units on the counts of the bin and, where
-there are not too many, on slow averages of them; the rest of what was before is in the memory. See `_network.py` for what is
-learnt and how, `_gru_torch.py` for the equations.
+Four networks whose outputs are averaged inside one graph, each a linear read-in to 64 values and one layer of 256 units, on
+the counts of the bin and, where there are not too many, on slow averages of them; the rest of what was before is in the
+memory. See `_network.py` for what is learnt and how, `_gru_torch.py` for the equations.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from volition.decoder._network import Network, NetworkConfig
-from volition.errors import ConfigError
 
-_WIDE, _READ_IN = 256, 64
+_MANY = 256
 _SMOOTH_MS = (100.0, 300.0)
 
 
@@ -25,8 +24,8 @@ class GruConfig(NetworkConfig):
     Attributes:
         units: of a layer.
         layers: one on top of the other.
-        read_in: width of a linear layer before them, 0 for none: fewer weights where there are many features. "auto": 64
-            where there are more than 256, else none.
+        read_in: width of a linear layer before them, 0 for none. Movement is in few directions of what the units do, and
+            the weights that find them are shared by all gates.
         smooth_ms: "auto": 100 and 300 ms where there are at most 256 features, else none.
     """
 
@@ -34,13 +33,7 @@ class GruConfig(NetworkConfig):
     smooth_ms: tuple[float, ...] | str = "auto"
     units: int = 256
     layers: int = 1
-    read_in: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        super().__post_init__()
-        if isinstance(self.read_in, str) and self.read_in != "auto":
-            raise ConfigError(f"read_in must be a number of units or 'auto', got {self.read_in!r}")
+    read_in: int = 64
 
 
 class Gru(Network):
@@ -51,11 +44,10 @@ class Gru(Network):
 
     @staticmethod
     def sized(config: Any, features: int) -> Any:
-        """The configuration with its read-in and averages."""
-        wide = features > _WIDE
-        if isinstance(config.smooth_ms, str):
-            config = replace(config, smooth_ms=() if wide else _SMOOTH_MS)
-        return replace(config, read_in=_READ_IN if wide else 0) if isinstance(config.read_in, str) else config
+        """The configuration with its averages."""
+        if not isinstance(config.smooth_ms, str):
+            return config
+        return replace(config, smooth_ms=_SMOOTH_MS if features <= _MANY else ())
 
     @staticmethod
     def module() -> Any:

@@ -50,6 +50,7 @@ _LEAST_NOISE = 0.3
 _SMALL_GRU = {
     "units": 48,
     "members": 2,
+    "read_in": 0,
     "smooth_ms": (),
     "mixup": 0.0,
     "noise": 0.1,
