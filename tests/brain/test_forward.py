@@ -127,11 +127,12 @@ def test_what_was_learnt_is_taken_along_and_unlearnt_where_the_body_has_changed(
     B = turn(50, 0.7)
     m = model()
     naive = live(m, 4.0, lambda u, _: B @ u)
-    live(m, 120.0, lambda u, _: B @ u, seed=1)
+    live(m, 300.0, lambda u, _: B @ u, seed=1)
     again = Forward(2, DT, DELAY, TOP, 30.0, m.belief)
-    assert np.array_equal(again.matrix, m.matrix)
+    naive_off, again_off = (np.linalg.norm(x - m.matrix) for x in (np.eye(2), again.matrix))
+    assert 0.2 * naive_off < again_off < 0.5 * naive_off  # the slow part: after so long as it lasts, 1 - 1/e
     assert again.lag_ms == m.lag_ms
-    assert live(again, 4.0, lambda u, _: B @ u) < 0.3 * naive
+    assert live(again, 4.0, lambda u, _: B @ u) < 0.7 * naive
     other = turn(-20)
     live(again, 120.0, lambda u, _: other @ u, seed=2)
     assert np.allclose(again.matrix, other, atol=0.03)

@@ -98,7 +98,7 @@ def test_what_it_learnt_of_its_cursor_can_be_taken_along():
     later = Person()
     later.remember(first.person.memory)
     World(later, answer=0.5)
-    assert later.policy.gain == first.person.policy.gain < 0.7
+    assert first.person.policy.gain < later.policy.gain < 0.99
     later.remember(None)
     later.prepare(SETUP)
     assert later.policy.gain == 1.0

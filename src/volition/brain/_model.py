@@ -20,6 +20,9 @@ _TRUST = 5.0  # windows of full-speed movement that the first belief weighs, for
 # Windows that it weighs for ever, for linear part, curve and drift: what is never tried does not go astray (assumption).
 _ANCHOR = (0.05, 0.5, 2.0)
 _USUAL = 0.8  # share of full effort about which the curve turns: most motion is made there, the linear part stays itself
+# Time over which belief is averaged for another session, s: of what is learnt quickly, the slow part is what stays (two
+# states: Smith et al. 2006, PLoS Biol 4:e179; the value is an assumption).
+_KEEPS_S = 300.0
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of full effort, at which the inverse stands ready
 _LEAST = 0.15  # least singular value with which it is inverted: no direction is pushed harder than 7 times (assumption)
 _TURNS = (np.array(_SHARES) - _USUAL)[:, None, None]
@@ -89,6 +92,8 @@ class Forward:
         if before is not None and before.scaled.shape == first.shape and self._learns:
             first, self._missed = before.scaled, before.missed
         self._R = self._S @ first
+        self._slow = first.copy()
+        self._slowly = -math.expm1(-dt * bins / _KEEPS_S)
         self._believe(first, int(self._missed.argmin()))
 
     def _believe(self, scaled: Float64, best: int) -> None:
@@ -102,8 +107,8 @@ class Forward:
 
     @property
     def belief(self) -> Belief:
-        """What it would remember now."""
-        return Belief(self._scaled, self._missed)
+        """What it would remember now: what was believed in the last minutes, not just now."""
+        return Belief(self._slow.copy(), self._missed.copy())
 
     @property
     def gain(self) -> float:
@@ -196,6 +201,7 @@ class Forward:
         self._R *= self._forget
         self._R += column * moved
         found: Float64 = np.asarray(np.linalg.solve(self._S + self._anchor, self._R + self._anchored), np.float64)
+        self._slow += self._slowly * (found - self._slow)
         self._believe(found, int(self._missed.argmin()))
 
 

@@ -72,7 +72,7 @@ class Person:
         """Begin the next session (`prepare`) with what was learnt in an earlier one, not with "the body does what is meant".
 
         The skill of steering through a decoder is there again on the next day from the first trials (Ganguly & Carmena
-        2009, PLoS Biol 7:e1000153). That all of it is kept, and believed as firmly as a first guess, is an assumption.
+        2009, PLoS Biol 7:e1000153). It is believed as firmly as a first guess (assumption).
         """
         self._memory = memory
 
