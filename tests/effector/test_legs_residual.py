@@ -107,6 +107,27 @@ def test_who_brakes_is_given_the_other_network_until_more_is_asked_of_it_and_tol
     assert told.tolist() == [6.0, 6.0, 0.0]
 
 
+def test_the_command_of_who_brakes_lies_below_its_speed_within_bounds_from_the_first_moment_on():
+    e, gait, stepping = body(np.random.default_rng(8), 5), clock(np.full(5, 0.1), np.zeros(5)), np.ones(5, bool)
+    goal, never = np.array([0.0, 6.0, 4.0, 7.0, 0.0]), np.zeros(5, bool)
+    found = []
+    for gap, old in ((None, never), ((1.2, 2.0), never), ((1.2, 2.0), ~never)):
+        residual = Residual(5, lambda seen: np.zeros((len(seen), ACTIONS)), from_m_s=4.0, gap_m_s=gap)
+        command = np.zeros((3, 5))
+        for speed, asked in ((7.0, [6.9, 6.9, 6.9, 6.9, 3.0]), (5.5, [6.0, 6.0, 5.9, 6.1, 0.0]), (1.0, [0.0] * 5)):
+            gait.speed[:], command[0] = speed, asked
+            for _ in range(2):
+                command[0] = residual.slowed(gait.speed, command[0], np.minimum(goal, asked), old)
+                residual.step(e, gait, command, command[0], e.angle, stepping, 0.005)
+            found.append(command[0].round(3).tolist())
+    free, held, fading = found[:3], found[3:6], found[6:]
+    assert free == [[6.9, 6.9, 6.9, 6.9, 3.0], [6.0, 6.0, 5.9, 6.1, 0.0], [0.0] * 5]
+    assert held[0] == [5.8, 6.9, 5.8, 6.9, 5.0]  # from 7 to 6 m/s is no braking
+    assert held[1] == [4.3, 6.0, 4.3, 6.1, 3.5]
+    assert held[2] == [0.0] * 5  # so that it comes to rest
+    assert fading == free
+
+
 def test_both_networks_come_out_of_a_file_as_they_went_in():
     rng = np.random.default_rng(6)
     run, stop = network(rng), network(rng)

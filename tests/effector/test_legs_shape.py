@@ -80,6 +80,9 @@ def test_an_old_intent_is_held_and_then_fades_to_a_stand():
     late = told((1.0, 0, 0), 4.0, age=lambda t: t, shaper=shaper)
     assert late[round(0.25 / DT), 0] > 0.95
     assert (late[-1] == 0).all()
+    for age, fades in ((0.1, False), (0.6, True), (1.5, False)):
+        told((1.0, 0, 0), 0.1, age=lambda t, age=age: age, shaper=shaper)
+        assert shaper.fades.all() == fades
 
 
 def test_a_frozen_intent_fades_unless_it_is_allowed():

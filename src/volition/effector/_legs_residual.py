@@ -32,7 +32,7 @@ PACE = 0.15
 ACTIONS, SEEN = 13, 68
 _SMOOTH_S = 0.02
 _RUNS_M_S = 2.8  # who is slower than this, and not about to brake any more, is left to the gaits alone
-_BRAKES_M_S = 1.0
+_BRAKES_M_S, _BRAKES_AT_ONCE_M_S = 1.0, 1.5  # a command lies so far below the speed; what it goes to
 _WEIGHT_N = 600.0
 _MIDDLE: Float64 = np.array([0.0, 0.0, 0.4, 0.9, 0.4, 0.0])
 
@@ -96,15 +96,19 @@ class Residual:
         always: bool = False,
         told: Sequence[tuple[float, float]] = (),
         stops: Act | None = None,
+        gap_m_s: Sequence[float] | None = None,
     ) -> None:
         """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other).
 
         With `always` it is asked though nobody is corrected: who learns wants to see everything. With `told`, pairs of a
         speed and what the law is told for it (m/s), these count for who is corrected, not those of the library. With `stops`
-        that network takes the place of the other while a body brakes, and the law is told what is wanted, no more.
+        that network takes the place of the other while a body brakes, and the law is told what is wanted, no more. With
+        `gap_m_s` the command of who brakes lies at least and at most so far below its speed, from the first moment on.
         """
         self.act, self._from, self.brake_m_s2, self.always = act, from_m_s, brake_m_s2, always
         self.stops = stops
+        self.gap = None if gap_m_s is None else np.repeat(np.array(gap_m_s, float)[:, None], n, axis=1)
+        self._goal = np.zeros(n)
         self.brakes: Bool = np.zeros(n, bool)
         self._told = np.array(told, float).reshape(-1, 2).T
         self.offset = np.zeros((n, ACTIONS))
@@ -113,10 +117,28 @@ class Residual:
         self.active: Bool = np.zeros(n, bool)
 
     def _braking(self, gait: Gait, command: Float64) -> None:
-        """Who brakes: from when the command lies well below the body's speed until it asks for more again."""
+        """Who brakes: from when the command, or its goal, lies well below the body's speed until it asks for more again."""
         below = gait.speed - command[0]
         more = (below < 0) & (command[0] > 0.3)
-        self.brakes = self.active & ((self.brakes & ~more) | (below > _BRAKES_M_S))
+        begins = below > _BRAKES_M_S
+        if self.gap is not None:
+            begins |= (gait.speed - self._goal > _BRAKES_AT_ONCE_M_S) & (self._goal < command[0] + 1e-9)
+        self.brakes = self.active & ((self.brakes & ~more) | begins)
+
+    def slowed(self, speed: Float64, command: Float64, goal: Float64, fades: Bool) -> Float64:
+        """Forward commands `[n]`, m/s: of who brakes within bounds below its speed, but not beyond the goal.
+
+        Args:
+            speed: of the bodies `[n]`, m/s.
+            command: as it falls by itself `[n]`, m/s.
+            goal: what it falls to `[n]`, m/s.
+            fades: whose intent is old `[n]`: it may come back, and the command falls by itself.
+        """
+        self._goal = np.where(fades, command, goal)
+        if self.gap is None:
+            return command
+        held = np.maximum(np.clip(command, speed - self.gap[1], speed - self.gap[0]), goal)
+        return np.where(self.brakes & (goal <= command) & ~fades, held, command)
 
     def ask(self, speed: Float64, told: Float64) -> Float64:
         """What the law is told for commands `[n]`, m/s; `told` by the library alone."""
@@ -177,7 +199,8 @@ class Policy:
         """What is added for `n` bodies, from the speed on, with the braking and what the law is told that the file names."""
         a = self.about
         begins, brakes = float(a.get("from_m_s", 0.0)), float(a.get("brake_m_s2", 0.0))
-        return Residual(n, self, begins, brakes, told=a.get("told", ()), stops=self.stops)
+        gap = a.get("gap_m_s")
+        return Residual(n, self, begins, brakes, told=a.get("told", ()), stops=self.stops, gap_m_s=gap)
 
     @classmethod
     def shipped(cls, fit: str) -> Policy | None:

@@ -9,6 +9,7 @@ import numpy as np
 from volition.signal import Bool, Float64
 
 _MUCH_M_S = 1.0
+_BACK_S = 1.0  # an intent that is old by more is not waited for
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Shaper:
 
     Attributes:
         command: as told to the gait.
+        goal: what it goes to, `[3, n]`.
+        fades: `[n]`, whose intent is old, but may come back.
         brake: `[n]`, how fast the forward command may fall to a stop, or when it falls by much, m/s².
         moving: `[n]`, whether anything but standing is wanted.
         walks: `[n]`, whether a walk is wanted: not while it steps aside or turns on the spot.
@@ -73,10 +76,11 @@ class Shaper:
 
     def __init__(self, n: int, shape: Shape) -> None:
         self.shape = shape
-        self.command = np.zeros((3, n))
+        self.command, self.goal = np.zeros((3, n)), np.zeros((3, n))
         self.moving: Bool = np.zeros(n, bool)
         self.walks: Bool = np.zeros(n, bool)
         self.brake: Float64 = np.full(n, shape.slow_down_m_s2)
+        self.fades: Bool = np.zeros(n, bool)
         self._smooth = np.zeros((3, n))
         self._last = np.full((3, n), np.nan)
         self._same_s = np.zeros(n)
@@ -94,6 +98,7 @@ class Shaper:
         self._same_s = np.where((wanted == self._last).all(axis=0) & (wanted != 0).any(axis=0), self._same_s + dt, 0.0)
         self._last = wanted.copy()
         age = np.maximum(age_s, np.where(s.frozen_s > 0, self._same_s - s.frozen_s + s.hold_s, 0.0))
+        self.fades = (age > s.hold_s) & (age < s.hold_s + _BACK_S)
         wanted = np.where(np.isfinite(wanted).all(axis=0), wanted, 0.0)
         wanted = wanted * np.exp(-np.maximum(age - s.hold_s, 0.0) / s.decay_s)
         self._smooth += min(1.0, dt / s.smooth_s) * (np.clip(wanted, -1e3, 1e3) - self._smooth)
@@ -104,7 +109,7 @@ class Shaper:
         turn = np.clip(self._smooth[2], -most, most)
         size = np.hypot(vx, vy) + 0.5 * np.abs(turn)
         self.moving = np.where(self.moving, size > s.stay, size > s.go)
-        goal = np.where(self.moving, np.stack((vx, vy, turn)), 0.0)
+        self.goal = goal = np.where(self.moving, np.stack((vx, vy, turn)), 0.0)
         change = goal - self.command
         up = np.where(recovering, 0.0, s.speed_up_m_s2 * dt)
         faster = np.abs(goal[0]) > np.abs(self.command[0])

@@ -177,6 +177,10 @@ class Learner:
                         raise InputError(f"saved training has a layer of {saved.shape}, this one of {array.shape}")
                     array[...] = saved
 
+    def bound(self) -> None:
+        """The noise of the actions lies within the bounds of the settings, whatever was restored."""
+        np.clip(self.log_sd, *self.ppo.spread[1:], out=self.log_sd)
+
     def anew(self, rng: np.random.Generator) -> None:
         """Other rewards: the actor stays, its critic and what Adam remembers begin anew."""
         self.critic = Net([len(self.critic.w[0]), *(len(bias) for bias in self.critic.w[1::2])], rng, 0.1)
@@ -198,5 +202,5 @@ class Learner:
         g_mu += (0.05 * np.sign(mu) * np.maximum(np.abs(mu) - 1, 0) * on[:, None] / F(len(x))).astype(F)
         g_sd = (weight[:, None] * (z * z - 1)).sum(axis=0) - F(p.entropy)
         self._adam_a.step([*self.actor.backward(g_mu), g_sd.astype(F)], self.rate)
-        np.clip(self.log_sd, *p.spread[1:], out=self.log_sd)
+        self.bound()
         return float((((ratio - 1) - np.log(np.maximum(ratio, 1e-6))) * on).sum() / max(1.0, float(on.sum())))

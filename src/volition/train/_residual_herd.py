@@ -23,7 +23,9 @@ STEP_S = EVERY_TICKS * TICK_S
 """From one decision of the policy to the next."""
 _YAWS = 128
 _KEEP_EVERY_S, _KEPT = 0.6, 10
-_OWN = frozenset({"noisy", "age_s", "fell_s", "alive", "_friction", "brake"})  # of a place in the herd, not of a body's past
+_OWN = frozenset(
+    {"noisy", "age_s", "fell_s", "alive", "_friction", "brake", "gap"}
+)  # of a place in the herd, not of a body's past
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Course:
         noisy: share of bodies with noise on their commands (0.3 m/s, 20 degrees/s).
         fall: price of a fall.
         metre: price of a metre on the way to a stand, where stops are learnt.
+        near_m_s, far_m_s: ranges of how far below its speed the command of who brakes lies at least and at most, drawn for
+            each body; none: it falls by itself.
+        slows_m_s2: of stops: a metre counts less what it would be at this braking from then on; 0: it counts whole.
         from_m_s: speed from which the policy takes part; 0: always.
     """
 
@@ -55,6 +60,9 @@ class Course:
     noisy: float = 0.7
     fall: float = 20.0
     metre: float = 0.6
+    near_m_s: tuple[float, float] | None = None
+    far_m_s: tuple[float, float] = (1.6, 3.0)
+    slows_m_s2: float = 0.0
     from_m_s: float = 4.0
 
 

@@ -17,8 +17,8 @@ from volition.train._residual_herd import STEP_S, Course, Drilled, Step, nothing
 SECOND, LATE = 0.4, 4.0
 """Price of a second on the way to a stand, and of not standing in time."""
 _POOL, _EVERY, _CALM_KICK_M_S = 12, 0.027, 0.1  # moments of runners; between two, a share of the run-up
-_STOOD_S, _LATE_S = 0.25, 6.0
-_FASTEST, _SLOWEST, _FAST = 1.0, 0.65, 0.65  # commands as shares of the top, and the share of bodies with the fastest
+_STOOD_S, _LATE_S = 0.6, 6.0
+_FASTEST, _SLOWEST, _FAST = 1.0, 0.65, 0.75  # commands as shares of the top, and the share of bodies with the fastest
 _PARTLY, _PART, _PART_S = 0.2, (0.3, 0.8), (0.8, 2.5)  # who is first only made slower, to which share, for how long
 
 
@@ -37,11 +37,13 @@ class Stops(Drilled):
             ConfigError: no body came near its speed.
         """
         residual = runner.residual(n)
-        residual.stops, residual.always, residual.brake_m_s2 = nothing, True, 0.0
+        residual.stops, residual.always, residual.brake_m_s2, residual.gap = nothing, True, 0.0, None
         super().__init__(n, world, course, seed, residual, None)
         self._stood_s, self._since_s, self._way = np.zeros(n), np.zeros(n), np.zeros(n)
         self._partly, self._told = np.zeros(n, bool), np.zeros(n, bool)
         self.ways: list[tuple[float, bool]] = []
+        if course.near_m_s is not None:
+            residual.gap = np.stack([self.rng.uniform(*bounds, n) for bounds in (course.near_m_s, course.far_m_s)])
         fast = self.rng.uniform(size=n) < _FAST
         self.goal[0] = course.top_m_s * np.where(fast, _FASTEST, self.rng.uniform(_SLOWEST, _FASTEST, n))
         self._pool = self._run_up(run_up_s)
@@ -71,12 +73,16 @@ class Stops(Drilled):
         acting = r.brakes.copy()
         reward = np.zeros(self.n)
         for _ in range(EVERY_TICKS):
+            before = h.velocity()[0]
             self._go()
             ahead, aside = h.velocity()
             standing = self.pilot.mode == STANDING
             rate = h.qvel[:, 3:6]
             shakes = 0.01 * (rate[:, 0] ** 2 + rate[:, 1] ** 2) + 0.004 * rate[:, 2] ** 2 + 0.3 * np.minimum(aside**2, 1)
             reward -= TICK_S * self._told * h.alive * (self.course.metre * np.abs(ahead) + SECOND * ~standing + shakes)
+            if self.course.slows_m_s2:
+                lost = np.maximum(before, 0) ** 2 - np.maximum(ahead, 0) ** 2
+                reward += self._told * h.alive * self.course.metre / (2 * self.course.slows_m_s2) * lost
             self._way += TICK_S * self._told * ~standing * np.hypot(ahead, aside)
             self._since_s += TICK_S * self._told
             self._stood_s = np.where(standing & self._told, self._stood_s + TICK_S, 0.0)
@@ -111,7 +117,7 @@ class Stops(Drilled):
         """Bodies `who` are runners."""
         arrays, good = self._pool[int(self.rng.integers(len(self._pool)))]
         self._copy(who, arrays, self.rng.choice(good, len(who)))
-        self.left_s[who] = self.rng.uniform(0.1, 1.0, len(who))
+        self.left_s[who] = self.rng.uniform(0.1, 0.6, len(who))
         self._stood_s[who] = self._since_s[who] = self._way[who] = 0.0
         self._partly[who] = self._told[who] = False
         self._before[who] = 0.0

@@ -43,6 +43,7 @@ class Training:
         measured_s: time in which mean and spread of the observations are measured first, with the gaits as they are.
         seed: of all chance.
         brake_m_s2: how fast the legs that use it let a command fall while it takes part.
+        gap_m_s: how far below the speed of who brakes its command lies at least and at most, m/s; none: it falls by itself.
         told: speeds (m/s), and what the law is told for them while it takes part; none: what the library says.
         world: bodies and floor.
         course: commands and disturbances.
@@ -55,6 +56,7 @@ class Training:
     measured_s: float = 9.0
     seed: int = 0
     brake_m_s2: float = 2.0
+    gap_m_s: tuple[float, float] | None = None
     told: tuple[tuple[float, float], ...] = ()
     world: World = field(default_factory=World)
     course: Course = field(default_factory=Course)
@@ -98,6 +100,7 @@ class Trainer:
         if saved:
             assert state is not None
             self._restore(state)
+            self._learner.bound()
         elif begin is not None:
             self._restore(begin)
             self._learner.anew(rng)
@@ -192,7 +195,7 @@ class Trainer:
         mine = Policy(self._mean, self._spread, list(zip(w[::2], w[1::2], strict=True)), made)
         arrays, runner = mine.arrays(), self._runner
         if runner is not None:
-            made = {**runner.about, "brake_m_s2": t.brake_m_s2, "stops": made}
+            made = {**runner.about, "brake_m_s2": t.brake_m_s2, "gap_m_s": t.gap_m_s, "stops": made}
             arrays = {**runner.arrays(), **mine.arrays("stops.")}
         kept = io.BytesIO()
         np.savez_compressed(kept, about=np.array(json.dumps(made)), **arrays)

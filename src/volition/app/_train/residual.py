@@ -70,7 +70,7 @@ def main(options: Residual) -> int:
     from volition._whole import write_whole
     from volition.train._gait_herd import World
     from volition.train._residual_herd import Course
-    from volition.train._residual_recipe import BRAKE_M_S2, RECIPE, TOLD, Stage, scaled, train
+    from volition.train._residual_recipe import BRAKE_M_S2, GAP_M_S, RECIPE, TOLD, Stage, scaled, train
     from volition.train.residual import Training
 
     o = options
@@ -82,7 +82,7 @@ def main(options: Residual) -> int:
     training = Training(1, o.bodies, o.steps, o.measured_s, seed=o.seed, world=world)
     stages: tuple[Stage, ...] = (Stage(o.iterations or _ITERATIONS, Course(top_m_s=o.top_m_s, fall=o.fall)),)
     if o.recipe:
-        training = replace(training, brake_m_s2=BRAKE_M_S2, told=TOLD)
+        training = replace(training, brake_m_s2=BRAKE_M_S2, gap_m_s=GAP_M_S, told=TOLD)
         stages = scaled(RECIPE, o.iterations)
     line = Line()
     try:
