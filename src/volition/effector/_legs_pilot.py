@@ -27,7 +27,6 @@ _AT_LEAST_S = 0.9  # stepping, once begun
 _BLEND_S = 0.12
 # A walker that is off by so much has been knocked: it runs until it has been calm for a while. Walks begin and end in:
 _UPSET_M_S, _UPSET_SIDE_M_S, _UPSET_RAD, _CALM_S, _BEGINS_S, _ENDS_S = 1.0, 1.1, 0.2, 1.0, 1.0, 0.3
-_FADING_M_S2 = 2.0  # most that a runner's command falls by while his intent is old: it may come back
 _FREE_M_S, _LEAD_M_S = 2.5, 1.0  # above the first, a gait's speed is at most the second ahead of the body's
 
 
@@ -134,9 +133,8 @@ class Pilot:
         if residual is not None:
             command[0] = residual.slowed(self.gait.speed, command[0], self.shaper.goal[0], self.shaper.fades)
             if residual.brake_m_s2:
-                soft = self.shaper.shape.slow_down_m_s2
-                hard = np.where(self.shaper.fades, min(_FADING_M_S2, residual.brake_m_s2), residual.brake_m_s2)
-                self.shaper.brake = np.where(residual.active, hard, soft)
+                hard = residual.active & ~self.shaper.fades  # an intent that is old may come back
+                self.shaper.brake = np.where(hard, residual.brake_m_s2, self.shaper.shape.slow_down_m_s2)
         asked = (command != 0).any(axis=0) | self.shaper.moving
         # A body lags behind its command. When it brakes, above 1.5 m/s its gait is that of the speed that it still has;
         # when it gains speed, that of little more than it has already.
