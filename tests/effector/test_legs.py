@@ -208,3 +208,11 @@ def test_legs_that_walk_stride_like_a_person_and_others_refuse_to():
     assert found.peak < 2
     with pytest.raises(ConfigError, match="no gait that walks"):
         Legs(LegsConfig(fit="prosthesis", gait="walk"))
+
+
+def test_a_prosthesis_gets_going_and_runs():
+    legs = Legs(LegsConfig(fit="prosthesis", limits="sprint", max_speed_m_s=0.0, frozen_ms=0))
+    legs.prepare(Setup())
+    states = walk(legs, (6.0, 0.0, 0.0), 9.0)
+    assert not legs.fallen
+    assert states[-1].velocity[0] > 4.5
