@@ -138,5 +138,12 @@ def test_what_was_learnt_is_taken_along_and_unlearnt_where_the_body_has_changed(
     assert np.allclose(again.matrix, other, atol=0.03)
 
 
+def test_a_drift_is_not_expected_again():
+    m = model()
+    live(m, 120.0, lambda u, _: u + np.array([0.06, 0.0]))
+    assert m.drift[0] > 0.03
+    assert Forward(2, DT, DELAY, TOP, 30.0, m.belief).drift == [0.0, 0.0]
+
+
 def test_a_belief_about_another_body_is_left_out():
     assert np.array_equal(Forward(3, DT, DELAY, TOP, 30.0, model().belief).matrix, np.eye(3))

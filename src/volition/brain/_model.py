@@ -107,8 +107,13 @@ class Forward:
 
     @property
     def belief(self) -> Belief:
-        """What it would remember now: what was believed in the last minutes, not just now."""
-        return Belief(self._slow.copy(), self._missed.copy())
+        """What it would remember now: what was believed in the last minutes, not just now, and no drift.
+
+        A drift comes of the rates of a day. Who expects yesterday's pushes his cursor to the edge, and there learns nothing.
+        """
+        kept = self._slow.copy()
+        kept[:, -1] = 0.0
+        return Belief(kept, self._missed.copy())
 
     @property
     def gain(self) -> float:
