@@ -7,7 +7,7 @@ loop's `adapt` "off" the decoder stays as calibrated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,28 +43,23 @@ class Days:
     @property
     def kept(self) -> float:
         """Mean bit rate of the later days over that of the first; 0 where the first had none."""
-        return self._share(self.bit_rate[1:])
+        return _share(self.bit_rate)
 
     @property
     def kept_at_last(self) -> float:
         """The same of the last three days: block by block the bit rate scatters."""
-        return self._share(self.bit_rate[1:][-3:])
-
-    def _share(self, later: tuple[float, ...]) -> float:
-        if not later or self.bit_rate[0] <= 0:
-            return 0.0
-        return float(np.mean(later)) / self.bit_rate[0]
+        return _share((self.bit_rate[0], *self.bit_rate[1:][-3:]))
 
     @property
     def kept_early(self) -> float:
         """The same of the use before the measured block, over that of the first day."""
-        return float(np.mean(self.early[1:])) / self.early[0] if self.early[1:] and self.early[0] > 0 else 0.0
+        return _share(self.early)
 
     @property
     def kept_whole(self) -> float:
         """The same of whole days, over the whole of the first."""
-        whole = [self.warm_share * e + (1 - self.warm_share) * b for e, b in zip(self.early, self.bit_rate, strict=True)]
-        return float(np.mean(whole[1:])) / whole[0] if whole[1:] and whole[0] > 0 else 0.0
+        parts = zip(self.early, self.bit_rate, strict=True)
+        return _share([self.warm_share * e + (1 - self.warm_share) * b for e, b in parts])
 
     @property
     def correlation(self) -> float:
@@ -72,6 +67,11 @@ class Days:
         if min(np.std(self.drift), np.std(self.bit_rate)) < 1e-12:
             return 0.0
         return float(np.corrcoef(self.drift, self.bit_rate)[0, 1])
+
+
+def _share(days: Sequence[float]) -> float:
+    """Mean of the later days over the first; 0 where the first has nothing or is the only one."""
+    return float(np.mean(days[1:])) / days[0] if len(days) > 1 and days[0] > 0 else 0.0
 
 
 def live_through(
