@@ -192,6 +192,7 @@ def test_choosing_a_decoder_begins_the_demo_anew(tab, tmp_path):
                 tab.eval(f"{box}.value = '{name}'; {box}.dispatchEvent(new Event('change'))")
                 stage = f"volition.link.hello.stages.find((s) => s[0] === '{kind}')[1] === '{name}'"
                 tab.wait(f"volition.link.hello.seed === {name}" if kind == "person" else stage, 10)
+                assert tab.eval(f"{box}.value") == name  # the box shows what runs
 
             choose("decoder", "wiener")
             choose("person", "7")

@@ -18,7 +18,7 @@ export function live() {
 
   // What the program lets the page choose: another stage makes the loop anew.
   function offer(hello) {
-    const now = Object.fromEntries(hello.stages);
+    const now = { person: `${hello.seed}`, ...Object.fromEntries(hello.stages) }; // a person is known by its seed
     $("choose").hidden = !Object.keys(hello.choices).length;
     $("choose").replaceChildren(...Object.entries(hello.choices).map(([kind, names]) => {
       const label = document.createElement("label"), select = document.createElement("select");
