@@ -51,6 +51,14 @@ def test_a_way_that_is_too_long_is_no_stop(monkeypatch):
     assert found.extra["stood"] == 2
 
 
+def test_a_turn_counts_by_its_worse_side_and_by_who_is_upright_after_it():
+    how = {"fit": "robot", "limits": "stated", "speed": 0.8, "bodies": 2, "seconds": 2.0}
+    found = legs._steers(**how)
+    assert 40 < found.value == min(found.extra["left"], found.extra["right"]) < 130
+    assert found.extra["upright"] == found.extra["bodies"] == 2
+    assert legs._upright_turning(**how).value == 100
+
+
 def test_who_walks_over_steps_is_counted():
     found = legs._over("steps", 1, 3.0)
     assert found.value == 100

@@ -22,6 +22,7 @@ _FAST_M_S, _TOP_M_S = 7.0, 7.4  # what is to be reached, and the command for it
 _WORN_M_S = 7.2  # top of the prosthesis
 _STOP_M = 10.0
 _STEADY_S = 5.0  # after the command has reached its speed: a body lags behind
+_TURN_RAD_S, _TURN_S = 0.15, 12.0  # a turn while running, and for how long
 _ROUGH = ("slopes", "steps", "slippery", "mixed")
 _CORES = min(2, os.cpu_count() or 1)
 
@@ -163,6 +164,31 @@ def _fault(kind: str, bodies: int, speed: float, fit: str, limits: str) -> Found
     found = success_rate(int(good.sum()), bodies)
     at = int(np.searchsorted(track.t_s, begin))
     return Found(found.value, {**found.extra, "from_m_s": float(track.ahead[at - 25 : at].mean())})
+
+
+@cache
+def _steers(fit: str, limits: str, speed: float, bodies: int, seconds: float) -> Found:
+    """How much of a turn while running is made, %: mean of who stays upright, of the worse of the two sides."""
+    from volition.train._gait_drive import Knocks, drive
+
+    at, knocks, made, upright = 0.5 + speed / 1.2 + 2.0, Knocks(0.3, 0.35, 0.2), [], 0
+    for side in (1, -1):
+
+        def intents(t: float, turn: float = side * _TURN_RAD_S) -> tuple[float, float, float]:
+            return (speed if t > 0.5 else 0.0, 0.0, turn if t > at else 0.0)
+
+        track = drive(bodies // 2, at + seconds, intents, _world(fit, limits), _SEED, knocks)
+        heading = np.unwrap(track.heading[:, track.alive], axis=0)
+        turned = side * (heading[-1] - heading[np.searchsorted(track.t_s, at)])
+        upright += int(track.alive.sum())
+        made.append(100 * float(turned.mean()) / (_TURN_RAD_S * seconds) if turned.size else 0.0)
+    return Found(min(made), {"left": made[0], "right": made[1], "upright": upright, "bodies": bodies // 2 * 2})
+
+
+def _upright_turning(**how: Any) -> Found:
+    """Who is upright at the end of those turns (the same bodies)."""
+    found = _steers(**how).extra
+    return success_rate(found["upright"], found["bodies"])
 
 
 def _course(ground: str, seconds: float, seed: int) -> tuple[bool, float]:
@@ -356,6 +382,12 @@ def _runs(bodies: int, seconds: float) -> Iterator[Measure]:
         yield _row(f"upright, {name}", "%", partial(_survives, 0.2, **how), 95, **size)
         if speed > 5:
             yield _row(f"speed, {name}", "m/s", partial(_reaches, 0.2, **how), _FAST_M_S, **size)
+    turn = {"bodies": bodies, "seconds": _TURN_S if seconds > 5 else 1.0}
+    for fit in ("robot", "prosthesis"):
+        steers: dict[str, Any] = {"fit": fit, "limits": "sprint", "speed": 6.0, **turn}
+        name = f"turning {np.degrees(_TURN_RAD_S):.1f} deg/s at 6 m/s, both sides, {fit}"
+        yield _row(f"upright, {name}", "%", partial(_upright_turning, **steers), 95, **turn)
+        yield _row(f"made of it, {name}", "%", partial(_steers, **steers), 80, **turn)
     for speed, limits in ((3.0, "stated"), (5.0, "stated"), (5.0, "sprint"), (7.0, "sprint")):
         run = partial(_stops, bodies, speed, limits)
         yield _row(f"stands within {_STOP_M:g} m of {speed:g} m/s, {limits}", "%", run, 95, bodies=bodies)
