@@ -65,6 +65,23 @@ def test_who_falls_goes_on_from_a_past_of_the_herd():
     assert drill.herd.qpos[2, 2] > 0.6
 
 
+def test_course_is_priced_by_the_heading_that_can_be_known():
+    drill = Drill(8, World(), Course(kick_m_s=0.0), 3)
+    drill.decide(lambda seen: np.zeros((len(seen), ACTIONS)))
+    saved = [a.copy() for a in drill._arrays()]
+
+    def reward(heading, yaw):
+        for array, was in zip(drill._arrays(), saved, strict=True):
+            array[...] = was
+        drill.pilot.gait.heading += heading
+        drill.yaw += yaw
+        return drill._reward()
+
+    right = reward(0.0, 0.0)
+    assert reward(1.0, 1.0) == pytest.approx(right)  # the estimate has drifted, and the wanted heading with it
+    assert (reward(0.3, 0.0) < right - 0.8).all()
+
+
 def test_a_training_goes_on_where_it_was_saved(tmp_path):
     state = tmp_path / "training.npz"
     first = Trainer(SMALL, state)

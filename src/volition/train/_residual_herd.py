@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -22,6 +22,7 @@ EXTRA = 6
 STEP_S = EVERY_TICKS * TICK_S
 """From one decision of the policy to the next."""
 _YAWS = 128
+_MEANT_S, _BACK = 0.3, 0.6  # the command is smoothed as a stride is long; rad/s for each rad off course
 _KEEP_EVERY_S, _KEPT = 0.6, 10
 _OWN = frozenset(
     {"noisy", "age_s", "fell_s", "alive", "_friction", "brake", "gap"}
@@ -42,6 +43,8 @@ class Course:
         kick_m_s, every_s: greatest kick, and mean time between two.
         noisy: share of bodies with noise on their commands (0.3 m/s, 20 degrees/s).
         fall: price of a fall.
+        lack: price of the speed that lacks, a second of it.
+        strays: price of a heading half a radian and more off the wanted one, a second of it.
         metre: price of a metre on the way to a stand, where stops are learnt.
         near_m_s, far_m_s: ranges of how far below its speed the command of who brakes lies at least and at most, drawn for
             each body; none: it falls by itself.
@@ -59,6 +62,8 @@ class Course:
     every_s: float = 4.0
     noisy: float = 0.7
     fall: float = 20.0
+    lack: float = 3.0
+    strays: float = 1.5
     metre: float = 0.6
     near_m_s: tuple[float, float] | None = None
     far_m_s: tuple[float, float] = (1.6, 3.0)
@@ -93,6 +98,7 @@ class Drilled(ABC):
         herd, pilot, residual: the bodies, what leads them, and what is added.
         goal: commands that are meant, before their noise `[3, n]`.
         left_s: until the next ones, `[n]`, s.
+        yaw: as it is estimated, `[n]`, rad: nobody can keep the true one, from which it drifts as long as a herd goes on.
     """
 
     def __init__(self, n: int, world: World, course: Course, seed: int, residual: Residual, library: Library | None) -> None:
@@ -109,6 +115,7 @@ class Drilled(ABC):
         self.goal, self.wanted, self.left_s = np.zeros((3, n)), np.zeros((3, n)), self.rng.uniform(0.2, 2.0, n)
         self.noisy = self.rng.uniform(size=n) < course.noisy
         self._before = np.zeros((n, ACTIONS))
+        self.yaw = zero.copy()
         self._friction = np.array(h.batch.expanded("geom_friction")[:, 0, 0])
         self._tick = 0
 
@@ -130,7 +137,7 @@ class Drilled(ABC):
     def _go(self) -> None:
         """One tick."""
         self._command()
-        self.herd.tick(lambda e: self.pilot.step(e, self.wanted, np.zeros(self.n), TICK_S))
+        self.yaw = self.herd.tick(lambda e: self.pilot.step(e, self.wanted, np.zeros(self.n), TICK_S)).yaw
         self._tick += 1
 
     def _command(self) -> None:
@@ -179,12 +186,22 @@ class Drill(Drilled):
     Attributes:
         speed: true forward velocity, smoothed, `[n]`, m/s.
         turning: true heading rate, mean over the last stride, `[n]`, rad/s.
+        meant: heading rate of the command, smoothed like that, `[n]`, rad/s.
     """
 
-    def __init__(self, n: int, world: World, course: Course, seed: int, library: Library | None = None) -> None:
-        residual = Residual(n, nothing, course.from_m_s, always=True)
+    def __init__(
+        self,
+        n: int,
+        world: World,
+        course: Course,
+        seed: int,
+        library: Library | None = None,
+        told: Sequence[tuple[float, float]] = (),
+    ) -> None:
+        residual = Residual(n, nothing, course.from_m_s, always=True, told=told)
         super().__init__(n, world, course, seed, residual, library)
         self.speed, self.turning, self.strides_s = np.zeros(n), np.zeros(n), np.full(n, 3.0)
+        self.meant = np.zeros(n)
         self._yaws, self._phase = np.zeros((n, _YAWS)), np.zeros(n)
         self._kept: list[tuple[list[Float64], Bool]] = []
 
@@ -230,9 +247,14 @@ class Drill(Drilled):
         self._turn()
         asked, _, turn = pilot.shaper.command
         error, size = np.abs(self.speed - asked), np.abs(asked)
-        tracks = 1.5 * np.exp(-((error / (0.15 + 0.06 * size)) ** 2)) + 1 - np.minimum(1, error / (0.5 + 0.4 * size))
-        off = wrapped(pilot.gait.heading - h.heading())
-        turns = 0.7 * np.exp(-(((self.turning - turn) / 0.3) ** 2)) + 0.3 * np.exp(-((off / 0.2) ** 2))
+        c, lacks = self.course, np.minimum(1, error / (0.5 + 0.4 * size))
+        tracks = 1.5 * np.exp(-((error / (0.15 + 0.06 * size)) ** 2)) + c.lack * (1 - lacks)
+        off = wrapped(pilot.gait.heading - self.yaw)
+        # Who is off course has to turn at more than is meant: else he is paid for going on beside it.
+        self.meant += TICK_S / _MEANT_S * (turn - self.meant)
+        wrong = np.abs(self.turning - self.meant - _BACK * np.clip(off, -0.5, 0.5))
+        turns = 0.9 * np.exp(-((wrong / 0.15) ** 2)) + 1.2 * (1 - np.minimum(1, wrong / 0.8))
+        turns += c.strays * (1 - np.minimum(1, np.abs(off) / 0.5))
         rests = 0.5 * ((pilot.mode != STEPPING) & (asked == 0))
         rate = h.qvel[:, 3:6]
         shakes = 0.01 * (rate[:, 0] ** 2 + rate[:, 1] ** 2) + 0.006 * (rate[:, 2] - turn) ** 2

@@ -108,7 +108,7 @@ class Trainer:
         t, seed = training, training.seed + 1000 * self.done
         self._drill: Drill | Stops
         if runner is None:
-            self._drill = Drill(t.bodies, t.world, t.course, seed)
+            self._drill = Drill(t.bodies, t.world, t.course, seed, told=t.told)
         else:
             self._drill = Stops(t.bodies, t.world, t.course, seed, runner, t.measured_s)
         if not saved and begin is None:

@@ -31,7 +31,7 @@ class Residual:
         steps: decisions (of 10 ms) of each body an iteration.
         measured_s: simulated time in which mean and spread of what the network sees are measured first.
         top_m_s: fastest command.
-        fall: price of a fall; tracking a second perfectly is worth 4.
+        fall: price of a fall; tracking a second perfectly is worth 8.6.
         seed: of all random numbers.
         threads: cores for the physics.
         output: folder; by default gaits/FIT-LIMITS-residual.
