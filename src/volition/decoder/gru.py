@@ -30,6 +30,8 @@ class GruConfig(NetworkConfig):
     """
 
     members: int = 4
+    dropout: float = 0.1
+    unit_dropout: float = 0.1
     smooth_ms: tuple[float, ...] | str = "auto"
     units: int = 256
     layers: int = 1
