@@ -128,15 +128,38 @@ def test_the_command_of_who_brakes_lies_below_its_speed_within_bounds_from_the_f
     assert fading == free
 
 
-def test_both_networks_come_out_of_a_file_as_they_went_in():
+def test_who_jogs_is_given_its_own_network_and_may_turn_more_until_it_runs_walks_or_stands():
+    e, gait, command = body(np.random.default_rng(9), 4), clock(np.full(4, 0.1), np.zeros(4)), np.zeros((3, 4))
+
+    def constant(action):
+        return lambda seen: np.full((len(seen), ACTIONS), action)
+
+    residual = Residual(4, constant(0.5), from_m_s=4.0, slow=constant(-0.5))
+    stepping, walks, seen = np.ones(4, bool), np.array([False, False, False, True]), []
+    for speed, asked in (([0.5, 1.5, 4.5, 1.5], 3.0), ([0.5, 0.9, 2.0, 0.9], 0.0), ([0.5, 0.5, 0.5, 0.5], 1.0)):
+        gait.speed[:], command[0] = speed, asked
+        for _ in range(2):
+            residual.step(e, gait, command, command[0], e.angle, stepping, 0.005, walks)
+        seen.append(np.sign(residual.aim[:, 0]).tolist())
+    assert seen == [[0, -1, 1, 0], [0, -1, 1, 0], [0, 0, 0, 0]]  # who comes to a stand keeps its network until then
+    gait.speed[:] = 1.5
+    residual.step(e, gait, command, command[0], e.angle, stepping, 0.005, walks)
+    assert residual.aside(1.5).tolist() == [2.2, 2.2, 2.2, 1.5]
+    residual.step(e, gait, command, command[0], e.angle, ~stepping, 0.005, walks)
+    assert not residual.jogs.any()
+    assert (residual.offset == 0).all()
+
+
+def test_the_networks_come_out_of_a_file_as_they_went_in():
     rng = np.random.default_rng(6)
-    run, stop = network(rng), network(rng)
+    run, stop, slow = network(rng), network(rng), network(rng)
     file = io.BytesIO()
-    np.savez(file, about=np.array("{}"), **run.arrays(), **stop.arrays("stops."))
+    np.savez(file, about=np.array("{}"), **run.arrays(), **stop.arrays("stops."), **slow.arrays("slow."))
     file.seek(0)
-    found, seen = Policy.load(file, "both"), rng.standard_normal((3, SEEN))
+    found, seen = Policy.load(file, "all"), rng.standard_normal((3, SEEN))
     assert found(seen) == pytest.approx(run(seen), abs=1e-4)
     assert found.stops(seen) == pytest.approx(stop(seen), abs=1e-4)
+    assert found.slow(seen) == pytest.approx(slow(seen), abs=1e-4)
     assert np.abs(run(seen) - stop(seen)).max() > 0.1
 
 

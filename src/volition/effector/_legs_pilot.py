@@ -161,7 +161,8 @@ class Pilot:
         added: Any = 0.0
         if residual is not None:
             before = e.angle if self._last is None else self._last
-            added, pace = residual.step(e, self.gait, command, vx, before, self.mode == STEPPING, dt)
+            self.shaper.aside = residual.aside(self.shaper.shape.aside_m_s2)
+            added, pace = residual.step(e, self.gait, command, vx, before, self.mode == STEPPING, dt, self._walks > 0)
             p[:, INDEX["f"]] *= pace
             p[residual.active, INDEX["kvz"]] = 0.0  # it learnt, and was measured, on gaits that do not damp
         stepping = self.gait.step(e, p, vx, command[1], command[2], dt) + added

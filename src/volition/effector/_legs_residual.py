@@ -30,8 +30,11 @@ SCALE: Float64 = np.array([0.2, 0.2, 0.3, 0.4, 0.3, 0.15])
 PACE = 0.15
 """Most by which the stride frequency is changed, as a share."""
 ACTIONS, SEEN = 13, 68
+_PARTS = ("stops", "slow")
 _SMOOTH_S = 0.02
 _RUNS_M_S = 2.8  # who is slower than this, and not about to brake any more, is left to the gaits alone
+_JOGS_ASIDE_M_S2 = 2.2
+_JOGS_M_S = 1.0  # the network for jogging takes part from this speed on, where there is one
 _BRAKES_M_S, _BRAKES_AT_ONCE_M_S = 1.0, 1.5  # a command lies so far below the speed; what it goes to
 _WEIGHT_N = 600.0
 _MIDDLE: Float64 = np.array([0.0, 0.0, 0.4, 0.9, 0.4, 0.0])
@@ -82,7 +85,8 @@ class Residual:
 
     Attributes:
         offset: added now `[n, ACTIONS]`, as shares of the most: twelve joints, then the stride frequency.
-        active: who is corrected `[n]`: who has been fast, until it stands or goes on slowly.
+        active: who is corrected by the network for running `[n]`: who has been fast, until it stands or goes on slowly.
+        jogs: who is corrected by the network for jogging `[n]`, while the other does not.
         brakes: who of them is to become slower `[n]`.
         aim: what it goes to, smoothed over 20 ms.
     """
@@ -97,16 +101,18 @@ class Residual:
         told: Sequence[tuple[float, float]] = (),
         stops: Act | None = None,
         gap_m_s: Sequence[float] | None = None,
+        slow: Act | None = None,
     ) -> None:
         """It takes part from a speed on, and lets the command of who is corrected fall so fast (0: as any other).
 
         With `always` it is asked though nobody is corrected: who learns wants to see everything. With `told`, pairs of a
         speed and what the law is told for it (m/s), these count for who is corrected, not those of the library. With `stops`
         that network takes the place of the other while a body brakes, and the law is told what is wanted, no more. With
-        `gap_m_s` the command of who brakes lies at least and at most so far below its speed, from the first moment on.
+        `gap_m_s` the command of who brakes lies at least and at most so far below its speed, from the first moment on. `slow`
+        is the network for who goes faster than 1 m/s and is not that fast.
         """
         self.act, self._from, self.brake_m_s2, self.always = act, from_m_s, brake_m_s2, always
-        self.stops = stops
+        self.stops, self.slow = stops, slow
         self.gap = None if gap_m_s is None else np.repeat(np.array(gap_m_s, float)[:, None], n, axis=1)
         self._goal = np.zeros(n)
         self.brakes: Bool = np.zeros(n, bool)
@@ -115,6 +121,7 @@ class Residual:
         self.aim = np.zeros((n, ACTIONS))
         self._tick = 0
         self.active: Bool = np.zeros(n, bool)
+        self.jogs: Bool = np.zeros(n, bool)
 
     def _braking(self, gait: Gait, command: Float64) -> None:
         """Who brakes: from when the command, or its goal, lies well below the body's speed until it asks for more again."""
@@ -140,6 +147,10 @@ class Residual:
         held = np.maximum(np.clip(command, speed - self.gap[1], speed - self.gap[0]), goal)
         return np.where(self.brakes & (goal <= command) & ~fades, held, command)
 
+    def aside(self, most: float) -> Float64:
+        """Most acceleration to the side in a turn `[n]`, m/s²: `most` of who is not corrected by the network for jogging."""
+        return np.where(self.jogs, max(most, _JOGS_ASIDE_M_S2), most)
+
     def ask(self, speed: Float64, told: Float64) -> Float64:
         """What the law is told for commands `[n]`, m/s; `told` by the library alone."""
         if self._told.size:
@@ -147,15 +158,29 @@ class Residual:
         return told if self.stops is None else np.where(self.brakes, speed, told)
 
     def step(
-        self, e: Estimate, gait: Gait, command: Float64, vx: Float64, target: Float64, stepping: Bool, dt: float
+        self,
+        e: Estimate,
+        gait: Gait,
+        command: Float64,
+        vx: Float64,
+        target: Float64,
+        stepping: Bool,
+        dt: float,
+        walks: Bool | None = None,
     ) -> tuple[Float64, Float64]:
-        """Joint angles to add `[n, 2, 6]`, rad, and the factor of the stride frequency `[n]`."""
+        """Joint angles to add `[n, 2, 6]`, rad, and the factor of the stride frequency `[n]`; who walks never jogs."""
         slow = (gait.speed < _RUNS_M_S) & (np.abs(command[0]) > 0.3) & (gait.speed < command[0] + 0.3)
         self.active = stepping & ((self.active & ~slow) | (gait.speed > self._from) | (self._from == 0))
+        if self.slow is not None:
+            runs = stepping & ~self.active if walks is None else stepping & ~self.active & ~walks
+            self.jogs = runs & ((self.jogs & ~slow) | (gait.speed > _JOGS_M_S))
         self._braking(gait, command)
-        if self._tick % EVERY_TICKS == 0 and (self.always or self.active.any()):
+        corrected = self.active | self.jogs
+        if self._tick % EVERY_TICKS == 0 and (self.always or corrected.any()):
             seen, swap = observe(e, gait, command, vx, target, self.offset)
             found = self.act(seen)
+            if self.slow is not None and self.jogs.any():
+                found = np.where(self.jogs[:, None], self.slow(seen), found)
             if self.stops is not None and (self.brakes.any() or self.always):
                 found = np.where(self.brakes[:, None], self.stops(seen), found)
             aim = np.clip(found, -1, 1)
@@ -163,9 +188,9 @@ class Residual:
             legs = np.where(swap[:, None, None], legs[:, ::-1], legs)
             self.aim = np.concatenate((legs.reshape(-1, 12), aim[:, 12:]), axis=1)
         self._tick += 1
-        self.aim[~self.active] = 0.0
+        self.aim[~corrected] = 0.0
         self.offset += min(1.0, dt / _SMOOTH_S) * (self.aim - self.offset)
-        self.offset[~self.active] = 0.0
+        self.offset[~corrected] = 0.0
         return self.offset[:, :12].reshape(-1, 2, 6) * SCALE, 1 + PACE * self.offset[:, 12]
 
 
@@ -178,6 +203,7 @@ class Policy:
         layers: (weights `[in, out]`, bias `[out]`) one after the other.
         about: how it was made, and from which speed on, with which braking and told what it acts.
         stops: the network that takes its place while a body brakes, if there is one.
+        slow: the network for who is slower than it wants, if there is one.
     """
 
     mean: Float64
@@ -185,6 +211,7 @@ class Policy:
     layers: Sequence[tuple[Float64, Float64]]
     about: Mapping[str, Any]
     stops: Policy | None = None
+    slow: Policy | None = None
 
     def __call__(self, seen: Float64) -> Float64:
         """Actions `[n, ACTIONS]` for observations `[n, SEEN]`."""
@@ -200,7 +227,7 @@ class Policy:
         a = self.about
         begins, brakes = float(a.get("from_m_s", 0.0)), float(a.get("brake_m_s2", 0.0))
         gap = a.get("gap_m_s")
-        return Residual(n, self, begins, brakes, told=a.get("told", ()), stops=self.stops, gap_m_s=gap)
+        return Residual(n, self, begins, brakes, told=a.get("told", ()), stops=self.stops, gap_m_s=gap, slow=self.slow)
 
     @classmethod
     def shipped(cls, fit: str) -> Policy | None:
@@ -222,7 +249,7 @@ class Policy:
 
     @classmethod
     def load(cls, file: Any, name: str) -> Policy:
-        """Read an .npz: mean, spread, w0, b0, w1, b1, ..., about (JSON); "stops.mean" and so on for `stops`.
+        """Read an .npz: mean, spread, w0, b0, w1, b1, ..., about (JSON); "stops.mean", "slow.mean" and so on for these.
 
         Raises:
             InputError: it is none, or of other sizes.
@@ -230,17 +257,17 @@ class Policy:
         try:
             with np.load(file, allow_pickle=False) as saved:
                 about = json.loads(str(saved["about"]))
-                stops = cls._of(saved, name, "stops.", about, None) if "stops.mean" in saved.files else None
-                return cls._of(saved, name, "", about, stops)
+                others = {part: cls._of(saved, name, f"{part}.", about) for part in _PARTS if f"{part}.mean" in saved.files}
+                return cls._of(saved, name, "", about, **others)
         except (ValueError, KeyError, OSError) as error:
             raise InputError(f"{name}: not a residual policy ({type(error).__name__}: {error})") from None
 
     @classmethod
-    def _of(cls, saved: Any, name: str, before: str, about: Mapping[str, Any], stops: Policy | None) -> Policy:
+    def _of(cls, saved: Any, name: str, before: str, about: Mapping[str, Any], **others: Policy) -> Policy:
         """The network whose arrays' names begin with `before`."""
         depth = sum(key.startswith(f"{before}w") for key in saved.files)
         layers = [(saved[f"{before}w{i}"].astype(float), saved[f"{before}b{i}"].astype(float)) for i in range(depth)]
-        found = cls(saved[f"{before}mean"].astype(float), saved[f"{before}spread"].astype(float), layers, about, stops)
+        found = cls(saved[f"{before}mean"].astype(float), saved[f"{before}spread"].astype(float), layers, about, **others)
         sizes = [len(found.mean), *(w.shape[1] for w, _ in layers)]
         if sizes[0] != SEEN or sizes[-1] != ACTIONS or [w.shape[0] for w, _ in layers] != sizes[:-1]:
             raise InputError(f"{name}: a policy of sizes {sizes}, not {SEEN} to {ACTIONS}")

@@ -19,7 +19,8 @@ class Shape:
     Attributes:
         max_m_s: fastest forward speed.
         back_m_s, side_m_s: fastest backward and sideways.
-        turn_rad_s: fastest turn below 1.5 m/s; it falls as 1.5 / speed above (a bound on the lean).
+        turn_rad_s: fastest turn.
+        aside_m_s2: most acceleration to the side in a turn, which bounds speed times turn (and the lean).
         speed_up_m_s2, slow_down_m_s2, turn_rad_s2: how fast the command may change.
         smooth_s: low-pass of the decoded intent.
         go, stay: size of an intent (m/s, a turn counting half its rad/s) that starts the legs, and below which they come to
@@ -36,6 +37,7 @@ class Shape:
     back_m_s: float = 0.4
     side_m_s: float = 0.35
     turn_rad_s: float = 1.0
+    aside_m_s2: float = 1.5
     speed_up_m_s2: float = 1.2
     slow_down_m_s2: float = 1.1
     turn_rad_s2: float = 2.0
@@ -70,6 +72,7 @@ class Shaper:
         goal: what it goes to, `[3, n]`.
         fades: `[n]`, whose intent is old, but may come back.
         brake: `[n]`, how fast the forward command may fall to a stop, or when it falls by much, m/s².
+        aside: `[n]`, most acceleration to the side in a turn, m/s².
         moving: `[n]`, whether anything but standing is wanted.
         walks: `[n]`, whether a walk is wanted: not while it steps aside or turns on the spot.
     """
@@ -80,6 +83,7 @@ class Shaper:
         self.moving: Bool = np.zeros(n, bool)
         self.walks: Bool = np.zeros(n, bool)
         self.brake: Float64 = np.full(n, shape.slow_down_m_s2)
+        self.aside: Float64 = np.full(n, shape.aside_m_s2)
         self.fades: Bool = np.zeros(n, bool)
         self._smooth = np.zeros((3, n))
         self._last = np.full((3, n), np.nan)
@@ -105,7 +109,7 @@ class Shaper:
         vx = np.clip(self._smooth[0], -s.back_m_s, s.max_m_s)
         slow = np.clip(1.5 - np.abs(self.command[0]), 0, 1)  # sideways only while walking slowly
         vy = np.clip(self._smooth[1], -s.side_m_s, s.side_m_s) * slow
-        most = s.turn_rad_s * np.minimum(1.0, 1.5 / np.maximum(np.abs(self.command[0]), 0.1))
+        most = np.minimum(s.turn_rad_s, self.aside / np.maximum(np.abs(self.command[0]), 0.1))
         turn = np.clip(self._smooth[2], -most, most)
         size = np.hypot(vx, vy) + 0.5 * np.abs(turn)
         self.moving = np.where(self.moving, size > s.stay, size > s.go)
