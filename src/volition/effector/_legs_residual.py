@@ -108,8 +108,8 @@ class Residual:
         With `always` it is asked though nobody is corrected: who learns wants to see everything. With `told`, pairs of a
         speed and what the law is told for it (m/s), these count for who is corrected, not those of the library. With `stops`
         that network takes the place of the other while a body brakes, and the law is told what is wanted, no more. With
-        `gap_m_s` the command of who brakes lies at least and at most so far below its speed, from the first moment on. `slow`
-        is the network for who goes faster than 1 m/s and is not that fast.
+        `gap_m_s` the command of who brakes lies at least and at most so far below its speed, from the first moment on. There
+        may be a network, `slow`, for who goes faster than 1 m/s and is not that fast.
         """
         self.act, self._from, self.brake_m_s2, self.always = act, from_m_s, brake_m_s2, always
         self.stops, self.slow = stops, slow
