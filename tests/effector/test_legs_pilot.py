@@ -30,6 +30,15 @@ def test_a_file_may_hold_gaits_that_walk():
     assert Library.parse(json.dumps({"gaits": [{"speed": 1, "values": {}}]}), "x").walk is None
 
 
+def test_a_gait_may_have_numbers_of_its_own_for_who_is_braked():
+    gaits = [{"speed": 1, "values": {"f": 3.0, "d": 0.4}, "brakes": {"f": 2.0}}, {"speed": 3, "values": {"f": 3.0}}]
+    library = Library.parse(json.dumps({"gaits": gaits}), "x")
+    found = library.at(np.array([1.0, 1.0, 2.0]), np.array([False, True, True]))
+    assert found[:, INDEX["f"]].tolist() == [3.0, 2.0, 2.5]
+    assert found[1, INDEX["d"]] == 0.4
+    assert library.at(np.ones(1))[0, INDEX["f"]] == 3.0
+
+
 def test_who_walks_strides_as_in_a_walk_until_he_is_knocked():
     slow = SHIPPED.at(np.ones(1))
     run = slow[0, INDEX["f"]]

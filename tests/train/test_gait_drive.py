@@ -27,6 +27,16 @@ def test_knocks_differ_between_bodies_and_not_between_runs():
     assert a.x[-1, 0] != a.x[-1, 1]
 
 
+def test_who_runs_at_6_m_s_turns_to_the_side_that_is_asked():
+    for turn in (0.15, -0.15):
+        world = World(limits="sprint", iterations=10)
+        track = drive(2, 11.0, lambda t, turn=turn: (6.0 * (t > 0.5), 0.0, turn * (t > 6.0)), world, 42)
+        heading = np.unwrap(track.heading, axis=0)
+        turned = heading[-1] - heading[track.between(6.0, 11.0).start]
+        assert track.alive.all()
+        assert (turned * np.sign(turn) > 0.5 * 0.15 * 5.0).all()
+
+
 def test_the_hard_pushed_fall_and_are_left_lying():
     far = np.array([3.0, 0.0])
     track = drive(2, 2.0, lambda t: (0.0, 0.0, 0.0), World(), 1, pushes=[(0.2, 0 * far, far)])

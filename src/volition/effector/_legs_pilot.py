@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -41,6 +41,7 @@ class Library:
         told: speed that the law is told for a command of each of `speeds`, m/s; by default that speed itself. A fast
             gait runs slower than it is told, and only up to a bound is that made good by the slow integral.
         walk: gaits that walk; None where there are none.
+        brakes: `values` for who is braked by a network that learnt on these; None: the same.
     """
 
     speeds: Float64
@@ -48,12 +49,15 @@ class Library:
     about: Mapping[str, Any]
     told: Float64 | None = None
     walk: Library | None = None
+    brakes: Float64 | None = None
 
-    def at(self, speed: Float64) -> Float64:
-        """Parameters at speeds `[n]`, on straight lines between the gaits: `[n, len(NAMES)]`."""
+    def at(self, speed: Float64, braked: Bool | None = None) -> Float64:
+        """Parameters at speeds `[n]`, on straight lines between: `[n, len(NAMES)]`; `braked`: who is, by a network `[n]`."""
         last = len(self.speeds) - 1
         if last == 0:
             return np.repeat(self.values, len(speed), axis=0)
+        if braked is not None and self.brakes is not None and braked.any():
+            return np.where(braked[:, None], replace(self, values=self.brakes).at(speed), self.at(speed))
         k = np.clip(np.searchsorted(self.speeds, speed, side="right") - 1, 0, last - 1)
         share = np.clip((speed - self.speeds[k]) / (self.speeds[k + 1] - self.speeds[k]), 0, 1)[:, None]
         found: Float64 = (1 - share) * self.values[k] + share * self.values[k + 1]
@@ -84,13 +88,15 @@ class Library:
         told = np.array([g.get("told", g["speed"]) for g in gaits], float)
         known = [dict(g["values"]) for g in gaits]
         values = np.array([[found.get(n, 0.0) for n in NAMES] for found in known], float)
-        strange = sorted({n for found in known for n in found} - set(NAMES))
+        braked = [{**found, **g.get("brakes", {})} for found, g in zip(known, gaits, strict=True)]
+        brakes = np.array([[found.get(n, 0.0) for n in NAMES] for found in braked], float) if braked != known else None
+        strange = sorted({n for found in braked for n in found} - set(NAMES))
         if strange:
             raise InputError(f"{name}: unknown gait parameters {', '.join(strange)}")
         if len(speeds) == 0 or (np.diff(speeds) <= 0).any() or not (np.isfinite(values).all() and np.isfinite(told).all()):
             raise InputError(f"{name}: speeds must rise and values be finite")
         walks = None if walk is None else cls._of({"gaits": walk}, f"{name}, walk")
-        return cls(speeds, values, data, told, walks)
+        return cls(speeds, values, data, told, walks, brakes)
 
     @classmethod
     def shipped(cls, fit: str, limits: str) -> Library:
@@ -144,7 +150,8 @@ class Pilot:
         if residual is not None:
             told = residual.ask(command[0], told)
         vx, going = np.minimum(told, most), np.abs(np.minimum(command[0], most))
-        p = self._library.at(np.maximum(going, np.minimum(still - 0.4, 2 * (still - 1.5))))
+        braked = None if residual is None or residual.stops is None else residual.brakes
+        p = self._library.at(np.maximum(going, np.minimum(still - 0.4, 2 * (still - 1.5))), braked)
         p = self._walking(p, e, command, dt)
         begin = (self.mode == STANDING) & (asked | lost)
         end = (self.mode == STEPPING) & ~asked & self._caught(e, xi)
