@@ -210,9 +210,12 @@ def test_legs_that_walk_stride_like_a_person_and_others_refuse_to():
         Legs(LegsConfig(fit="prosthesis", gait="walk"))
 
 
-def test_a_prosthesis_gets_going_and_runs():
+def test_a_prosthesis_gets_going_runs_and_turns_while_it_runs():
     legs = Legs(LegsConfig(fit="prosthesis", limits="sprint", max_speed_m_s=0.0, frozen_ms=0))
     legs.prepare(Setup())
     states = walk(legs, (6.0, 0.0, 0.0), 9.0)
-    assert not legs.fallen
     assert states[-1].velocity[0] > 4.5
+    states += walk(legs, (6.0, 0.0, 0.15), 5.0)
+    assert not legs.fallen
+    before, now = (np.subtract(states[k].position, states[k - 120].position) for k in (1800, -1))
+    assert np.degrees(np.arctan2(now[1], now[0]) - np.arctan2(before[1], before[0])) > 10  # of 43; once to the wrong side

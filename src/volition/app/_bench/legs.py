@@ -19,7 +19,7 @@ from volition.app._bench import Found, Measure, median_of, success_rate
 _SEED = 11
 _PUSH_NS = 40.0
 _FAST_M_S, _TOP_M_S = 7.0, 7.4  # what is to be reached, and the command for it
-_WORN_M_S = 7.2  # top of the prosthesis
+_WORN_M_S = 7.5  # top of the prosthesis
 _STOP_M = 10.0
 _STEADY_S = 5.0  # after the command has reached its speed: a body lags behind
 _TURN_RAD_S, _TURN_S = 0.15, 12.0  # a turn while running, and for how long
