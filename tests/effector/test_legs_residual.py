@@ -142,7 +142,7 @@ def test_who_jogs_is_given_its_own_network_and_may_turn_more_until_it_runs_walks
             residual.step(e, gait, command, command[0], e.angle, stepping, 0.005, walks)
         seen.append(np.sign(residual.aim[:, 0]).tolist())
     assert seen == [[0, -1, 1, 0], [0, -1, 1, 0], [0, 0, 0, 0]]  # who comes to a stand keeps its network until then
-    gait.speed[:] = 1.5
+    gait.speed[:], command[0] = 1.5, 1.5
     residual.step(e, gait, command, command[0], e.angle, stepping, 0.005, walks)
     assert residual.aside(1.5).tolist() == [2.2, 2.2, 2.2, 1.5]
     residual.step(e, gait, command, command[0], e.angle, ~stepping, 0.005, walks)

@@ -42,3 +42,14 @@ def test_the_hard_pushed_fall_and_are_left_lying():
     track = drive(2, 2.0, lambda t: (0.0, 0.0, 0.0), World(), 1, pushes=[(0.2, 0 * far, far)])
     assert track.alive.tolist() == [False, True]
     assert 0.2 < track.fell_s[0] < 2.0
+
+
+def test_legs_turn_at_a_jog_as_told():
+    def intents(t):
+        return (2.5, 0.0, 0.55 if t > 4.5 else 0.0) if t > 0.5 else (0.0, 0.0, 0.0)
+
+    track = drive(12, 10.0, intents, World(iterations=10), 7, Knocks(0.3, 0.35, 0.5))
+    late = track.between(6.0, 10.0)
+    assert track.alive.all()
+    assert 2.2 < track.ahead[late].mean() < 2.8  # with the gaits alone 2.1
+    assert 0.5 < track.turning[late].mean() < 0.6

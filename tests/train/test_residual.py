@@ -112,8 +112,10 @@ def test_the_recipe_runs_every_training_and_goes_on_with_the_next(tmp_path, caps
     assert main(["train", "residual", *args, "--iterations", "1"]) == 0
     assert "100%" in capsys.readouterr().err
     about = Policy.load(tmp_path / "policy.npz", "x").about
-    assert about["iterations"] == sum(not s.stops for s in RECIPE)
-    assert about["stops"]["iterations"] == sum(s.stops for s in RECIPE)
+    assert about["iterations"] == sum(s.part == "run" for s in RECIPE)
+    assert about["stops"]["iterations"] == sum(s.part == "stops" for s in RECIPE)
+    assert about["slow"]["iterations"] == sum(s.part == "slow" for s in RECIPE)
+    assert about["slow"]["world"]["limits"] == "stated"
     assert about["told"] == [list(pair) for pair in TOLD]
     assert [s.iterations for s in scaled(RECIPE, 2 * sum(s.iterations for s in RECIPE))] == [
         2 * s.iterations for s in RECIPE
@@ -126,7 +128,7 @@ def test_a_network_for_stopping_begins_as_the_other_and_is_put_beside_it(tmp_pat
     training = Training(bodies=8, steps=6, measured_s=0.3, seed=4)
     train((Stage(1, slow),), training, tmp_path, "one")
     training = replace(training, measured_s=2.5)
-    trainer = train((Stage(1, slow), Stage(2, slow, stops=True)), training, tmp_path, "both")
+    trainer = train((Stage(1, slow), Stage(2, slow, part="stops")), training, tmp_path, "both")
     policy = Policy.load(io.BytesIO(trainer.policy("both")), "x")
     assert trainer.done == 2
     assert (tmp_path / "stops.npz").exists()

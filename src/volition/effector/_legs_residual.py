@@ -123,6 +123,11 @@ class Residual:
         self.active: Bool = np.zeros(n, bool)
         self.jogs: Bool = np.zeros(n, bool)
 
+    @property
+    def corrected(self) -> Bool:
+        """Who is corrected by one of the networks `[n]`."""
+        return self.active | self.jogs
+
     def _braking(self, gait: Gait, command: Float64) -> None:
         """Who brakes: from when the command, or its goal, lies well below the body's speed until it asks for more again."""
         below = gait.speed - command[0]
@@ -175,11 +180,11 @@ class Residual:
             runs = stepping & ~self.active if walks is None else stepping & ~self.active & ~walks
             self.jogs = runs & ((self.jogs & ~slow) | (gait.speed > _JOGS_M_S))
         self._braking(gait, command)
-        corrected = self.active | self.jogs
+        corrected = self.corrected
         if self._tick % EVERY_TICKS == 0 and (self.always or corrected.any()):
             seen, swap = observe(e, gait, command, vx, target, self.offset)
             found = self.act(seen)
-            if self.slow is not None and self.jogs.any():
+            if self.slow is not None and (self.always or self.jogs.any()):
                 found = np.where(self.jogs[:, None], self.slow(seen), found)
             if self.stops is not None and (self.brakes.any() or self.always):
                 found = np.where(self.brakes[:, None], self.stops(seen), found)

@@ -38,18 +38,20 @@ class Course:
         shares: of new commands: fast (the upper quarter), any speed below, stop.
         brake_m_s2: range of what a command may fall by, drawn for each body.
         turn: share of commands with a turn.
-        turn_rad_s: most turn below 1.5 m/s; it falls with speed above.
+        turn_rad_s, aside_m_s2: most turn, and most acceleration to the side in one.
         seconds: range of how long a command holds.
         kick_m_s, every_s: greatest kick, and mean time between two.
         noisy: share of bodies with noise on their commands (0.3 m/s, 20 degrees/s).
         fall: price of a fall.
         lack: price of the speed that lacks, a second of it.
+        turns: price of not turning as is meant, against the others.
         strays: price of a heading half a radian and more off the wanted one, a second of it.
         metre: price of a metre on the way to a stand, where stops are learnt.
         near_m_s, far_m_s: ranges of how far below its speed the command of who brakes lies at least and at most, drawn for
             each body; none: it falls by itself.
         slows_m_s2: of stops: a metre counts less what it would be at this braking from then on; 0: it counts whole.
         from_m_s: speed from which the policy takes part; 0: always.
+        slow: whether it is the network for jogging that learns, which takes part from 1 m/s on.
     """
 
     top_m_s: float = 7.5
@@ -57,18 +59,21 @@ class Course:
     brake_m_s2: tuple[float, float] = (1.7, 2.7)
     turn: float = 0.4
     turn_rad_s: float = 1.07
+    aside_m_s2: float = 1.6
     seconds: tuple[float, float] = (1.0, 6.0)
     kick_m_s: float = 0.4
     every_s: float = 4.0
     noisy: float = 0.7
     fall: float = 20.0
     lack: float = 3.0
+    turns: float = 1.5
     strays: float = 1.5
     metre: float = 0.6
     near_m_s: tuple[float, float] | None = None
     far_m_s: tuple[float, float] = (1.6, 3.0)
     slows_m_s2: float = 0.0
     from_m_s: float = 4.0
+    slow: bool = False
 
 
 @dataclass(slots=True)
@@ -198,7 +203,10 @@ class Drill(Drilled):
         library: Library | None = None,
         told: Sequence[tuple[float, float]] = (),
     ) -> None:
-        residual = Residual(n, nothing, course.from_m_s, always=True, told=told)
+        if course.slow:
+            residual = Residual(n, nothing, np.inf, always=True, slow=nothing)
+        else:
+            residual = Residual(n, nothing, course.from_m_s, always=True, told=told)
         super().__init__(n, world, course, seed, residual, library)
         self.speed, self.turning, self.strides_s = np.zeros(n), np.zeros(n), np.full(n, 3.0)
         self.meant = np.zeros(n)
@@ -208,13 +216,16 @@ class Drill(Drilled):
     def decide(self, act: Act) -> Step:
         """`EVERY_TICKS` ticks with what `act` says at the first."""
         h, n = self.herd, self.n
-        self.residual.act = act
-        acting = self.residual.active.copy()
+        if self.course.slow:
+            self.residual.slow = act
+        else:
+            self.residual.act = act
+        acting = self.residual.corrected
         reward = np.zeros(n)
         for _ in range(EVERY_TICKS):
             self._go()
             reward += TICK_S * self._reward() * h.alive
-        acting &= self.residual.active | ~h.alive
+        acting &= self.residual.corrected | ~h.alive
         aim = self.residual.aim
         reward -= STEP_S * (0.5 * ((aim - self._before) ** 2).mean(axis=1) + 0.3 * (aim**2).mean(axis=1))
         self._before = aim.copy()
@@ -232,7 +243,7 @@ class Drill(Drilled):
         kind = rng.choice(3, size=k, p=c.shares)
         fast, below = rng.uniform(0.75, 1.0, k) * c.top_m_s, rng.uniform(0.0, 0.9, k) * c.top_m_s
         vx = np.choose(kind, (fast, below, np.zeros(k)))
-        most = c.turn_rad_s * np.minimum(1.0, 1.5 / np.maximum(vx, 0.1))
+        most = np.minimum(c.turn_rad_s, c.aside_m_s2 / np.maximum(vx, 0.1))
         turn = np.where(rng.uniform(size=k) < c.turn, rng.uniform(-1, 1, k) * most, 0.0) * (kind < 2)
         self.goal[:, who] = np.stack((vx, np.zeros(k), turn))
         # The way to a new speed takes its time.
@@ -253,7 +264,7 @@ class Drill(Drilled):
         # Who is off course has to turn at more than is meant: else he is paid for going on beside it.
         self.meant += TICK_S / _MEANT_S * (turn - self.meant)
         wrong = np.abs(self.turning - self.meant - _BACK * np.clip(off, -0.5, 0.5))
-        turns = 0.9 * np.exp(-((wrong / 0.15) ** 2)) + 1.2 * (1 - np.minimum(1, wrong / 0.8))
+        turns = c.turns * (0.6 * np.exp(-((wrong / 0.15) ** 2)) + 0.8 * (1 - np.minimum(1, wrong / 0.8)))
         turns += c.strays * (1 - np.minimum(1, np.abs(off) / 0.5))
         rests = 0.5 * ((pilot.mode != STEPPING) & (asked == 0))
         rate = h.qvel[:, 3:6]

@@ -74,6 +74,7 @@ class Trainer:
     Attributes:
         done: iterations so far.
         history: a row of figures for each.
+        slow: a network for jogging that the file of the policy is to hold besides, if there is one.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Trainer:
         """
         self.training, self._state, self._runner = training, state, runner
         self.done, self.history = 0, list[dict[str, float]]()
+        self.slow: Policy | None = None
         saved = state is not None and state.exists()
         rng = np.random.default_rng(np.random.SeedSequence((training.seed, 2)))
         self._learner = Learner(SEEN, EXTRA, ACTIONS, training.ppo, rng)
@@ -188,7 +190,7 @@ class Trainer:
     def policy(self, command: str) -> bytes:
         """The file that the legs read: the network (half precision is not enough, single is), and how it was made.
 
-        A network for stopping is put beside that of its runner.
+        A network for stopping is put beside that of its runner, and one for jogging beside both.
         """
         t, w = self.training, self._learner.actor.w
         made = {"command": command, "from_m_s": t.course.from_m_s, **asdict(t), "iterations": self.done}
@@ -197,6 +199,8 @@ class Trainer:
         if runner is not None:
             made = {**runner.about, "brake_m_s2": t.brake_m_s2, "gap_m_s": t.gap_m_s, "stops": made}
             arrays = {**runner.arrays(), **mine.arrays("stops.")}
+        if self.slow is not None:
+            made, arrays = {**made, "slow": self.slow.about}, {**arrays, **self.slow.arrays("slow.")}
         kept = io.BytesIO()
         np.savez_compressed(kept, about=np.array(json.dumps(made)), **arrays)
         return kept.getvalue()
