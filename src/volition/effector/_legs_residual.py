@@ -34,7 +34,8 @@ _PARTS = ("stops", "slow")
 _SMOOTH_S = 0.02
 _RUNS_M_S = 2.8  # who is slower than this, and not about to brake any more, is left to the gaits alone
 _JOGS_ASIDE_M_S2 = 2.2
-_JOGS_M_S = 1.0  # the network for jogging takes part from this speed on, where there is one
+_JOGS_M_S = (1.0, 1.25)  # command: below the first the network for jogging lets go, above the second it takes part
+_JOGS_FROM_M_S = (0.7, 1.0)  # the same of the body's speed
 _BRAKES_M_S, _BRAKES_AT_ONCE_M_S = 1.0, 1.5  # a command lies so far below the speed; what it goes to
 _WEIGHT_N = 600.0
 _MIDDLE: Float64 = np.array([0.0, 0.0, 0.4, 0.9, 0.4, 0.0])
@@ -109,7 +110,7 @@ class Residual:
         speed and what the law is told for it (m/s), these count for who is corrected, not those of the library. With `stops`
         that network takes the place of the other while a body brakes, and the law is told what is wanted, no more. With
         `gap_m_s` the command of who brakes lies at least and at most so far below its speed, from the first moment on. There
-        may be a network, `slow`, for who goes faster than 1 m/s and is not that fast.
+        may be a network, `slow`, for who jogs at 1.25 m/s or more and is not that fast.
         """
         self.act, self._from, self.brake_m_s2, self.always = act, from_m_s, brake_m_s2, always
         self.stops, self.slow = stops, slow
@@ -178,7 +179,8 @@ class Residual:
         self.active = stepping & ((self.active & ~slow) | (gait.speed > self._from) | (self._from == 0))
         if self.slow is not None:
             runs = stepping & ~self.active if walks is None else stepping & ~self.active & ~walks
-            self.jogs = runs & ((self.jogs & ~slow) | (gait.speed > _JOGS_M_S))
+            asked, going = (np.where(self.jogs, *bounds) for bounds in (_JOGS_M_S, _JOGS_FROM_M_S))
+            self.jogs = runs & (command[0] > asked) & (gait.speed > going)
         self._braking(gait, command)
         corrected = self.corrected
         if self._tick % EVERY_TICKS == 0 and (self.always or corrected.any()):

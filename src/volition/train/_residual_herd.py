@@ -51,7 +51,7 @@ class Course:
             each body; none: it falls by itself.
         slows_m_s2: of stops: a metre counts less what it would be at this braking from then on; 0: it counts whole.
         from_m_s: speed from which the policy takes part; 0: always.
-        slow: whether it is the network for jogging that learns, which takes part from 1 m/s on.
+        slow: whether it is the network for jogging that learns, which takes part from commands of 1.25 m/s on.
     """
 
     top_m_s: float = 7.5
