@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -56,11 +56,12 @@ class Library:
         last = len(self.speeds) - 1
         if last == 0:
             return np.repeat(self.values, len(speed), axis=0)
-        if braked is not None and self.brakes is not None and braked.any():
-            return np.where(braked[:, None], replace(self, values=self.brakes).at(speed), self.at(speed))
         k = np.clip(np.searchsorted(self.speeds, speed, side="right") - 1, 0, last - 1)
         share = np.clip((speed - self.speeds[k]) / (self.speeds[k + 1] - self.speeds[k]), 0, 1)[:, None]
-        found: Float64 = (1 - share) * self.values[k] + share * self.values[k + 1]
+        low, high = self.values[k], self.values[k + 1]
+        if braked is not None and self.brakes is not None:
+            low, high = (np.where(braked[:, None], self.brakes[i], v) for i, v in ((k, low), (k + 1, high)))
+        found: Float64 = (1 - share) * low + share * high
         return found
 
     def ask(self, speed: Float64) -> Float64:

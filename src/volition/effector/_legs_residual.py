@@ -210,7 +210,7 @@ class Policy:
         layers: (weights `[in, out]`, bias `[out]`) one after the other.
         about: how it was made, and from which speed on, with which braking and told what it acts.
         stops: the network that takes its place while a body brakes, if there is one.
-        slow: the network for who is slower than it wants, if there is one.
+        slow: the network for jogging, where this one takes no part, if there is one.
     """
 
     mean: Float64

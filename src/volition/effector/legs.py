@@ -67,8 +67,8 @@ class LegsConfig:
         fit: "robot" (a torso of its own) or "prosthesis" (under the pelvis of a person of 75 kg).
         limits: of the motors: "stated" or "sprint".
         residual: whether the learned correction of the gaits is added, where there is one for `fit`; it takes
-            part above 4 m/s (prosthesis: 3.2) and until a body that ran so fast stands. Or the policy.npz that
-            `volition train residual` made, for one of your own.
+            part above 4 m/s (prosthesis: 3.2) and until a body that ran so fast stands; the robot's also at a jog. Or the
+            policy.npz that `volition train residual` made, for one of your own.
         max_speed_m_s: fastest forward command, m/s, but never faster than the library's fastest gait; 0 is that one.
         gait: "run" (at every speed, with short hurried strides when slow: the surest) or "walk" (at a person's walking
             speeds it walks; when it is knocked it runs).

@@ -45,7 +45,8 @@ class Stage:
         ppo = training.ppo if self.kl is None else replace(training.ppo, kl=self.kl)
         if self.spread is not None:
             ppo = replace(ppo, spread=(self.spread, self.spread - 0.1, self.spread))
-        return replace(training, course=self.course, world=world, ppo=ppo)
+        course = replace(self.course, slow=self.part == "slow")
+        return replace(training, course=course, world=world, ppo=ppo)
 
 
 _EARLY = Course(shares=(0.5, 0.3, 0.2), brake_m_s2=(1.5, 4.0), seconds=(1.5, 6.0), fall=2.0, from_m_s=0.0)
@@ -76,7 +77,6 @@ _JOG = Course(
     lack=1.5,
     turns=5.0,
     strays=1.5,
-    slow=True,
 )
 RECIPE = (
     Stage(360, _EARLY),
@@ -144,11 +144,13 @@ def train(stages: Sequence[Stage], training: Training, folder: Path, command: st
     total, before = sum(s.iterations for s in stages), 0
     files = {part: folder / f"{part}.npz" for part in ("stops", "slow")} | {"run": folder / "training.npz"}
     made: dict[str, Trainer] = {}
+    runner: Policy | None = None
     for k, stage in enumerate(stages):
         until = sum(s.iterations for s in stages[: k + 1] if s.part == stage.part)
         now, stops = replace(stage.of(training), iterations=until, seed=training.seed + k), stage.part == "stops"
-        runner = _read(made["run"], command) if stops else None
-        trainer = Trainer(now, files[stage.part], runner, files["run"] if stops else None)
+        if stops and runner is None:
+            runner = _read(made["run"], command)
+        trainer = Trainer(now, files[stage.part], runner if stops else None, files["run"] if stops else None)
 
         def of_all(
             share: float, text: str, before: int = before, begun: int = until - stage.iterations, until: int = until
